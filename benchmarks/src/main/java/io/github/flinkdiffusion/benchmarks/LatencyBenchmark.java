@@ -81,7 +81,7 @@ final class LatencyBenchmark extends BenchmarkCommand {
       description =
           "Requests of a round at the model; half of it for its capacity (default:"
               + " ${DEFAULT-VALUE}; 6 with --smoke).")
-  private int requests = 120;
+  private int requests = 240;
 
   @Option(
       names = "--rows",

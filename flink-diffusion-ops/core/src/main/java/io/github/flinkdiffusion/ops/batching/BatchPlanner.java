@@ -51,7 +51,8 @@ import org.apache.flink.annotation.Internal;
  * does not make them much longer ({@link CallTimes}).
  *
  * <p>Encoding and decoding wait for members that will share their call as long as that makes all
- * together wait less: see {@link #waits}.
+ * together wait less: see {@link #waits}. A call leaves some to the next one where a row is faster
+ * without them ({@link FasterRows}).
  *
  * <p>Used by one thread.
  *
@@ -84,6 +85,7 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   private final FairTurns turns = new FairTurns();
   private final FairShare<T> shares = new FairShare<>();
   private final CallTimes times = new CallTimes();
+  private final FasterRows<T> faster = new FasterRows<>();
 
   /** How many members each tenant has. */
   private final Map<String, Integer> tenants = new HashMap<>();
@@ -210,6 +212,7 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   void remove(T member) {
     take(member);
     alone.remove(member);
+    faster.forget(List.of(member));
   }
 
   private void take(T member) {
@@ -219,6 +222,7 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   }
 
   void clear() {
+    faster.forget(members());
     List.of(waiting, running, denoised).forEach(NavigableSet::clear);
     alone.clear();
     tenants.clear();
@@ -277,7 +281,7 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
     Set<Object> held = new HashSet<>();
     for (T first : done) {
       if (!held.contains(first.batchKey())) {
-        Call<T> call = together(DECODE, done, first, member -> true);
+        Call<T> call = faster(together(DECODE, done, first, member -> true));
         if (!waits(call)) {
           return call;
         }
@@ -288,6 +292,12 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
     admitted.keySet().removeIf(tenant -> !whose.test(tenant));
     Call<T> call = admitted.isEmpty() ? null : encode(admitted);
     return call == null || waits(call) ? null : call;
+  }
+
+  /** The call without those that slow it down. */
+  private Call<T> faster(Call<T> call) {
+    List<T> batch = faster.of(call.kind(), call.batch(), member -> 1, Member::urgent);
+    return new Call<>(call.stage(), call.key(), batch, batch.size());
   }
 
   /**
@@ -410,7 +420,12 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
     if (rowsOfFirst > 0) {
       limit = Math.min(limit, times.rowsWithin(new CallKind(STEP, key), rowsOfFirst, STRETCH));
     }
-    List<T> batch = first(fair(alike, Member::cost), member -> true, Member::rows, limit);
+    List<T> batch =
+        faster.of(
+            new CallKind(STEP, key),
+            first(fair(alike, Member::cost), member -> true, Member::rows, limit),
+            Member::rows,
+            member -> member.urgent() || first.contains(tenant(member)));
     List<T> all = new ArrayList<>(waiting);
     all.addAll(running);
     shares.charge(batch, all);
@@ -504,6 +519,7 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
       stepNanos = stepNanos == 0 ? nanos : STEPS_KEPT * stepNanos + (1 - STEPS_KEPT) * nanos;
     }
     times.took(call.kind(), call.rows(), nanos);
+    faster.took(call.kind(), call.rows(), nanos);
   }
 
   /**
