@@ -93,7 +93,7 @@ final class SmallTraining {
         new AverageDecay(0.99),
         1,
         2,
-        new LossSpikes(20, 10, 2),
+        new LossSpikes(20, 10, 2, 2),
         SAVE_EVERY,
         SEED);
   }

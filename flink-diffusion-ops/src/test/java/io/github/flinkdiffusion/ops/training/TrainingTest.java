@@ -131,7 +131,7 @@ class TrainingTest {
 
   @Test
   void aLossFarAboveThoseBeforeItIsASpike() {
-    LossSpikes spikes = new LossSpikes(10, 10, 1);
+    LossSpikes spikes = new LossSpikes(10, 10, 1, 2);
     List<Float> before = List.of();
     for (int i = 0; i < 30; i++) {
       float loss = 1 + 0.1f * (i % 2);
@@ -155,6 +155,39 @@ class TrainingTest {
           .hasMessageContaining("At step 1 the loss is NaN, after 2 returns in a row")
           .hasMessageContaining("lower the learning rate");
     }
+  }
+
+  /** By 8 % a step, which no single loss shows. */
+  @Test
+  void aTrainingWhoseLossRisesSlowlyEnds() {
+    List<String> returns = new ArrayList<>();
+    try (TrainableNetwork network = SmallTraining.network()) {
+      Training training =
+          SmallTraining.open(network, folder, position -> louder(position, 50), 100);
+      assertThatThrownBy(
+              () ->
+                  training.run(
+                      new Training.Listener() {
+                        @Override
+                        public void returned(int from, int to, String reason) {
+                          returns.add(reason);
+                        }
+                      }))
+          .isInstanceOf(EngineException.class)
+          .hasMessageContaining("the loss has risen: the last 10 have a median of")
+          .hasMessageContaining("after 2 returns in a row");
+    }
+    assertThat(returns).isNotEmpty().allMatch(reason -> reason.startsWith("the loss has risen"));
+  }
+
+  /** Noise that the network is to find, with more and more of it from a position on. */
+  private static HostTensor[] louder(long position, long from) {
+    HostTensor[] inputs = SmallTraining.batch(position);
+    float[] noise = ((HostTensor.Floats) inputs[1]).data();
+    for (int i = 0; i < noise.length; i++) {
+      noise[i] *= (float) Math.pow(1.02, Math.max(0, position - from));
+    }
+    return inputs;
   }
 
   private static HostTensor[] spoiled(long position, long at) {

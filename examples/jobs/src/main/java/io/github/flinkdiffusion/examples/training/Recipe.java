@@ -308,7 +308,7 @@ record Recipe(
   private static TrainingSettings settings(Section all, int saveEvery) {
     int steps = all.whole("steps", 1000, 1);
     Section rate = all.section("rate", "peak", "shape", "warm_up", "cycles", "least");
-    Section spikes = all.section("spikes", "window", "deviations", "returns");
+    Section spikes = all.section("spikes", "window", "deviations", "returns", "rise");
     return new TrainingSettings(
         optimizer(all.section("optimizer", "name", "beta1", "beta2", "epsilon", "weight_decay")),
         new LearningRate(
@@ -324,7 +324,8 @@ record Recipe(
         new LossSpikes(
             spikes.whole("window", LossSpikes.DEFAULT.window(), 2),
             spikes.number("deviations", LossSpikes.DEFAULT.deviations()),
-            spikes.whole("returns", LossSpikes.DEFAULT.returns(), 0)),
+            spikes.whole("returns", LossSpikes.DEFAULT.returns(), 0),
+            spikes.number("rise", LossSpikes.DEFAULT.rise())),
         saveEvery,
         all.whole("seed", 0, 0));
   }

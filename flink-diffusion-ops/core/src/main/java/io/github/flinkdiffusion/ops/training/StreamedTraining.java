@@ -19,7 +19,8 @@ import org.apache.flink.annotation.Internal;
  * does follows from the state and its batches alone, as in a {@link Training}.
  *
  * <p>A step whose loss is a spike changes nothing: unlike a folder, a stream does not offer its
- * batches again, so there is no way back.
+ * batches again, so there is no way back. For the same reason, and because what arrives may change,
+ * no rise of the loss is looked for.
  */
 @Internal
 public final class StreamedTraining {
@@ -89,13 +90,19 @@ public final class StreamedTraining {
                 .formatted(step + 1, spike.get(), inRow - 1));
       }
       network.discard();
-      progress = new Progress(step + 1, position, progress.losses(), inRow);
+      progress = new Progress(step + 1, position, progress.losses(), Optional.empty(), inRow);
       return Optional.empty();
     }
     double rate = settings.rate().at(step);
     network.update(
         settings.optimizer(), rate, settings.gradientScale(norm), settings.average().at(step + 1));
-    progress = new Progress(step + 1, position, settings.spikes().with(progress.losses(), loss), 0);
+    progress =
+        new Progress(
+            step + 1,
+            position,
+            settings.spikes().with(progress.losses(), loss),
+            Optional.empty(),
+            0);
     return Optional.of(new Training.Step(step + 1, loss, norm, rate));
   }
 

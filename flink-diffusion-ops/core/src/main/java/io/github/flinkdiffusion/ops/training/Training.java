@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
 import io.github.flinkdiffusion.ops.training.TrainingFolder.Progress;
 import io.github.flinkdiffusion.ops.training.TrainingFolder.Saved;
+import java.util.List;
 import java.util.Optional;
 import org.apache.flink.annotation.Internal;
 
@@ -18,8 +19,8 @@ import org.apache.flink.annotation.Internal;
  * <p>What a step does follows from the saved state alone: a training that was killed and goes on
  * equals the undisturbed one, to the bit on the same machine with the same number of threads.
  *
- * <p>After a spike of the loss it goes back to the saved state and goes on with the batches behind
- * the spike, since the same batches would lead there again.
+ * <p>After a spike or a rise of the loss it goes back to the saved state and goes on with the
+ * batches behind the spike, since the same batches would lead there again.
  */
 @Internal
 public final class Training {
@@ -118,7 +119,12 @@ public final class Training {
       loss += network.accumulate(1.0 / settings.accumulation(), inputs) / settings.accumulation();
     }
     double norm = network.gradientNorm();
-    Optional<String> spike = settings.spikes().reason(progress.losses(), loss, norm);
+    LossSpikes spikes = settings.spikes();
+    List<Float> losses = spikes.with(progress.losses(), loss);
+    Optional<String> spike =
+        spikes
+            .reason(progress.losses(), loss, norm)
+            .or(() -> spikes.risen(losses, progress.lowest()));
     if (spike.isPresent()) {
       goBack(position, spike.get(), listener);
       return;
@@ -131,11 +137,12 @@ public final class Training {
         new Progress(
             step + 1,
             position,
-            settings.spikes().with(progress.losses(), loss),
+            losses,
+            spikes.lowest(progress.lowest(), losses),
             progress.returns());
     listener.stepped(new Step(step + 1, loss, norm, rate));
     if ((step + 1) % settings.saveEvery() == 0 || step + 1 == settings.rate().totalSteps()) {
-      progress = new Progress(step + 1, position, progress.losses(), 0);
+      progress = new Progress(step + 1, position, progress.losses(), progress.lowest(), 0);
       save(progress);
       listener.saved(step + 1);
     }
@@ -151,7 +158,8 @@ public final class Training {
               .formatted(from, reason, returns - 1, saved.progress().step()));
     }
     network.restore(saved.state());
-    progress = new Progress(saved.progress().step(), position, saved.progress().losses(), returns);
+    Progress there = saved.progress();
+    progress = new Progress(there.step(), position, there.losses(), there.lowest(), returns);
     // So that a kill right after it does not lead to the same batches again.
     save(progress);
     listener.returned(from, progress.step(), reason);

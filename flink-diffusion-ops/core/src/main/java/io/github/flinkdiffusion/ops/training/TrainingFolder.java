@@ -37,6 +37,7 @@ public final class TrainingFolder {
   private static final String PROGRESS = "training.json";
   private static final String STATE = "state-";
   private static final String SUFFIX = ".safetensors";
+  private static final String LOWEST = "lowest";
   private static final int FORMAT = 1;
   private static final ObjectMapper JSON = new ObjectMapper();
 
@@ -52,10 +53,12 @@ public final class TrainingFolder {
    * @param step updates made
    * @param position of the next batch; runs ahead of the steps when a spike's batches were skipped
    * @param losses of the last steps, for what counts as a spike
+   * @param lowest level of the losses so far, for what counts as a rise
    * @param returns how often in a row the training returned to a saved state
    */
-  record Progress(int step, long position, List<Float> losses, int returns) {
-    static final Progress NONE = new Progress(0, 0, List.of(), 0);
+  record Progress(
+      int step, long position, List<Float> losses, Optional<LossLevel> lowest, int returns) {
+    static final Progress NONE = new Progress(0, 0, List.of(), Optional.empty(), 0);
 
     Progress {
       losses = List.copyOf(losses);
@@ -128,6 +131,13 @@ public final class TrainingFolder {
     json.put("returns", progress.returns());
     json.put("state", state);
     progress.losses().forEach(json.withArray("losses")::add);
+    progress
+        .lowest()
+        .ifPresent(
+            lowest ->
+                json.putObject(LOWEST)
+                    .put("median", lowest.median())
+                    .put("scatter", lowest.scatter()));
     return json;
   }
 
@@ -204,6 +214,7 @@ public final class TrainingFolder {
             json.path("step").asInt(),
             json.path("position").asLong(),
             losses,
+            lowest(json.path(LOWEST)),
             json.path("returns").asInt());
     String name = json.path("state").asText();
     if (!name.startsWith(STATE) || !Path.of(name).equals(Path.of(name).getFileName())) {
@@ -212,6 +223,14 @@ public final class TrainingFolder {
               .formatted(source, name, STATE, SUFFIX));
     }
     return new Saved(progress, TrainingCheckpoint.read(folder.resolve(name)));
+  }
+
+  /** Folders of earlier versions have none; it is then that of the windows to come. */
+  private static Optional<LossLevel> lowest(JsonNode json) {
+    return json.isObject()
+        ? Optional.of(
+            new LossLevel(json.path("median").asDouble(), json.path("scatter").asDouble()))
+        : Optional.empty();
   }
 
   /**
@@ -223,7 +242,9 @@ public final class TrainingFolder {
   public void adopt(Path file) {
     if (Files.exists(file) && !Files.exists(folder.resolve(PROGRESS))) {
       TrainingState state = TrainingCheckpoint.read(file);
-      save(new Saved(new Progress(state.updates(), state.updates(), List.of(), 0), state));
+      Progress progress =
+          new Progress(state.updates(), state.updates(), List.of(), Optional.empty(), 0);
+      save(new Saved(progress, state));
     }
   }
 }
