@@ -245,7 +245,9 @@ class InnerGuidanceTest {
         Pipelines.open(folder("tiny-sd1"), PipelineSettings.on(DeviceSpec.CPU))) {
       assertThatThrownBy(() -> plain.model().prepare(spec().with(Parameters.PAG_SCALE, 3.0)))
           .isInstanceOf(InvalidRequestException.class)
-          .hasMessageContaining("pagScale, which StableDiffusionPipeline does not take");
+          .hasMessageContaining(
+              "pagScale, which StableDiffusionPipeline takes only in a job with the"
+                  + " option diffusion.unet-guidance.enabled");
     }
     assertThatThrownBy(() -> Pipelines.open(folder("tiny-sd3"), settings()))
         .isInstanceOf(IllegalConfigException.class)

@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.ops.network;
 
+import io.github.flinkdiffusion.ops.weights.AddedFileException;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.util.Set;
@@ -67,7 +68,7 @@ public record IpAdapterShape(
     }
     if (names.contains(AT + "perceiver_resampler.proj_in.weight")
         || names.contains(AT + "proj.0.weight")) {
-      throw new WeightsException(
+      throw new AddedFileException(
           "IP-Adapter %s is one of FaceID, which takes embeddings of faces; supported: ip-adapter, ip-adapter-plus and ip-adapter-full-face"
               .formatted(file.source()));
     }
@@ -82,7 +83,7 @@ public record IpAdapterShape(
   private static IpAdapterShape resampler(TensorStore file) {
     if (!file.names().contains(AT + "layers." + (RESAMPLER_LAYERS - 1) + ".0.to_q.weight")
         || file.names().contains(AT + "layers." + RESAMPLER_LAYERS + ".0.to_q.weight")) {
-      throw new WeightsException(
+      throw new AddedFileException(
           "IP-Adapter %s has a resampler of another depth, or under other names; supported: %d layers, the first one's query as image_proj.layers.0.0.to_q.weight"
               .formatted(file.source(), RESAMPLER_LAYERS));
     }
@@ -103,13 +104,13 @@ public record IpAdapterShape(
   private static long[] shape(TensorStore file, String name, int rank) {
     long[] shape = file.info(AT + name).shape();
     if (shape.length != rank) {
-      throw new WeightsException(
+      throw new AddedFileException(
           "IP-Adapter %s: tensor %s has %d dimensions; supported: %d"
               .formatted(file.source(), AT + name, shape.length, rank));
     }
     for (long side : shape) {
       if (side < 1 || side > ConfigValues.LARGEST_SIZE) {
-        throw new WeightsException(
+        throw new AddedFileException(
             "IP-Adapter %s: a side of tensor %s is %d; supported: 1 to %d"
                 .formatted(file.source(), AT + name, side, ConfigValues.LARGEST_SIZE));
       }

@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.network.RowAdapters;
+import io.github.flinkdiffusion.ops.weights.AddedFileException;
 import io.github.flinkdiffusion.ops.weights.AllowedLora;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.util.ArrayList;
@@ -95,7 +96,7 @@ final class AdaptedLayers {
     try {
       RowAdapters.of(method, lora.ranks(network).keySet());
     } catch (IllegalArgumentException e) {
-      throw new WeightsException(
+      throw new AddedFileException(
           "LoRA %s cannot be named by requests: %s. Merge it when the model is loaded (diffusion.model.loras)"
               .formatted(lora, e.getMessage()),
           e);

@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.ops.network.IpAdapterProjection;
 import io.github.flinkdiffusion.ops.network.IpAdapterShape;
 import io.github.flinkdiffusion.ops.network.IpAdapters;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
+import io.github.flinkdiffusion.ops.weights.AddedFileException;
 import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
@@ -23,6 +24,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * The IP-Adapters of a Stable Diffusion model, and the images that requests show to them:
@@ -43,6 +45,10 @@ final class ImagePrompts {
           Parameters.IP_ADAPTER_IMAGE_2,
           Parameters.IP_ADAPTER_IMAGE_3,
           Parameters.IP_ADAPTER_IMAGE_4);
+
+  /** What requests may say of them. */
+  static final List<Parameter<?>> PARAMETERS =
+      Stream.<Parameter<?>>concat(IMAGES.stream(), Stream.of(Parameters.IP_ADAPTER_SCALE)).toList();
 
   private static final float[] ZERO = {0};
 
@@ -87,7 +93,7 @@ final class ImagePrompts {
                   + " itself");
     }
     if (count > IMAGES.size()) {
-      throw new WeightsException(
+      throw new AddedFileException(
           "%d IP-Adapters are to be loaded; supported: up to %d".formatted(count, IMAGES.size()));
     }
     ClipVisionConfig vision =
@@ -109,13 +115,13 @@ final class ImagePrompts {
       TensorStore file, UNet2DConditionConfig unet, ClipVisionConfig vision) {
     IpAdapterShape adapter = IpAdapterShape.from(file);
     if (!IpAdapters.fits(unet, adapter)) {
-      throw new WeightsException(
+      throw new AddedFileException(
           "IP-Adapter %s gives tokens of %d numbers; the UNet's cross_attention_dim is %d. It is for another kind of model"
               .formatted(file.source(), adapter.contextSize(), unet.crossAttentionDim()));
     }
     int given = adapter.seesHidden() ? vision.hiddenSize() : vision.projectionSize();
     if (adapter.inputSize() != given) {
-      throw new WeightsException(
+      throw new AddedFileException(
           "IP-Adapter %s takes vectors of %d numbers; the image encoder's %s is %d. Set diffusion.model.image-encoder to the encoder that it was trained with"
               .formatted(
                   file.source(),

@@ -21,6 +21,9 @@ final class InnerGuidance {
   private static final List<Parameter<Double>> FREEU =
       List.of(Parameters.FREEU_B1, Parameters.FREEU_B2, Parameters.FREEU_S1, Parameters.FREEU_S2);
 
+  private static final List<Parameter<?>> PERTURBED =
+      List.of(Parameters.PAG_SCALE, Parameters.PAG_ADAPTIVE_SCALE, Parameters.PAG_APPLIED_LAYERS);
+
   private static final float[] NOTHING = new float[0];
   private static final String MIDDLE = "mid";
 
@@ -54,6 +57,17 @@ final class InnerGuidance {
               + " change what a UNet does inside (diffusion.unet-guidance.enabled)");
     }
     return Optional.of(new InnerGuidance(names, perturbs, network.hasFreeU()));
+  }
+
+  /** The requests of a model whose settings do not ask for it. */
+  static Signature describeWithout(
+      Signature signature, UNet2DConditionConfig unet, boolean guided, String job) {
+    UNet2DCondition network = new UNet2DCondition(unet);
+    Signature described = signature;
+    if (guided && !network.selfAttentions().isEmpty()) {
+      described = described.elsewhere(job, PERTURBED);
+    }
+    return network.hasFreeU() ? described.elsewhere(job, FREEU) : described;
   }
 
   Signature describe(Signature signature) {

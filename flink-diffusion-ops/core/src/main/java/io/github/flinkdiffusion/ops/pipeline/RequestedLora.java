@@ -17,15 +17,24 @@ import java.util.stream.Collectors;
  * One LoRA of {@link Parameters#LORAS}: {@code name}, {@code name:scale} or {@code
  * name:scale@digest}.
  *
- * @param scale how much of it, finite
+ * @param scale how much of it, from -100 to 100
  * @param digest SHA-256 of its file, hexadecimal; empty takes the file as it is
  */
 record RequestedLora(String name, double scale, Optional<String> digest) {
   /** Most of one request. */
   static final int MOST = 8;
 
+  /** Of a scale, in either direction. */
+  private static final int GREATEST = 100;
+
   static final String ACCEPTED =
-      "one to " + MOST + " different names with scales, such as style:0.8,face:-0.3";
+      "one to "
+          + MOST
+          + " different names with scales from -"
+          + GREATEST
+          + " to "
+          + GREATEST
+          + ", such as style:0.8,face:-0.3";
 
   private static final Pattern ONE =
       Pattern.compile("(" + AdapterSettings.NAME + ")(?::([-+.0-9eE]{1,32}))?(?:@([0-9a-f]{64}))?");
@@ -74,7 +83,7 @@ record RequestedLora(String name, double scale, Optional<String> digest) {
     }
     try {
       double value = Double.parseDouble(scale);
-      if (Math.abs(value) <= 100) {
+      if (Math.abs(value) <= GREATEST) {
         return value;
       }
     } catch (NumberFormatException e) {

@@ -5,7 +5,10 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
 import java.util.stream.Collectors;
@@ -46,14 +49,18 @@ public final class Signature {
   private final String pipeline;
   private final List<Rule<?>> rules;
 
-  private Signature(String pipeline, List<Rule<?>> rules) {
+  /** Of parameters that are not taken, but would be in another job: what that job has. */
+  private final Map<Parameter<?>, String> elsewhere;
+
+  private Signature(String pipeline, List<Rule<?>> rules, Map<Parameter<?>, String> elsewhere) {
     this.pipeline = pipeline;
     this.rules = rules;
+    this.elsewhere = elsewhere;
   }
 
   /** Takes nothing but a seed. */
   public static Signature of(String pipeline) {
-    return new Signature(pipeline, List.of()).seed();
+    return new Signature(pipeline, List.of(), Map.of()).seed();
   }
 
   /** The seed comes from the id, which a fallback does not see: see {@link #resolve}. */
@@ -96,7 +103,23 @@ public final class Signature {
   private Signature add(Rule<?> rule) {
     List<Rule<?>> more = new ArrayList<>(rules);
     more.add(rule);
-    return new Signature(pipeline, List.copyOf(more));
+    return new Signature(pipeline, List.copyOf(more), elsewhere);
+  }
+
+  /**
+   * Does not take parameters that the same model takes in other jobs.
+   *
+   * @param with what these have, such as an option's key; a request is refused with it
+   */
+  Signature elsewhere(String with, Collection<? extends Parameter<?>> parameters) {
+    Map<Parameter<?>, String> more = new HashMap<>(elsewhere);
+    parameters.forEach(parameter -> more.put(parameter, with));
+    return new Signature(pipeline, rules, Map.copyOf(more));
+  }
+
+  /** What a job must have for this model to take a parameter that it does not take here. */
+  public Optional<String> missing(Parameter<?> parameter) {
+    return Optional.ofNullable(elsewhere.get(parameter));
   }
 
   public boolean takes(Parameter<?> parameter) {
@@ -115,14 +138,7 @@ public final class Signature {
   public GenerationRequest resolve(GenerationSpec spec) {
     for (Parameter<?> asked : spec.arguments().parameters()) {
       if (!takes(asked) && !saysNothing(asked, spec)) {
-        throw new InvalidRequestException(
-            "The request has %s, which %s does not take; it takes %s."
-                .formatted(
-                    asked,
-                    pipeline,
-                    rules.stream()
-                        .map(rule -> rule.parameter().name())
-                        .collect(Collectors.joining(", "))));
+        throw refused(asked);
       }
     }
     Arguments arguments = Arguments.NONE;
@@ -133,5 +149,23 @@ public final class Signature {
       arguments = arguments.with(Parameters.SEED, Seeds.fromId(spec.id()));
     }
     return new GenerationRequest(spec.id(), arguments);
+  }
+
+  private InvalidRequestException refused(Parameter<?> asked) {
+    return new InvalidRequestException(
+        missing(asked)
+            .map(
+                with ->
+                    "The request has %s, which %s takes only in a job with %s."
+                        .formatted(asked, pipeline, with))
+            .orElseGet(
+                () ->
+                    "The request has %s, which %s does not take; it takes %s."
+                        .formatted(
+                            asked,
+                            pipeline,
+                            rules.stream()
+                                .map(rule -> rule.parameter().name())
+                                .collect(Collectors.joining(", ")))));
   }
 }

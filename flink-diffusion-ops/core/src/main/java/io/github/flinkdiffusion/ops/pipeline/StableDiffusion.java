@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.ControlledUNet;
+import io.github.flinkdiffusion.ops.network.IpAdapters;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
@@ -151,6 +152,11 @@ final class StableDiffusion implements LatentTask {
     return asked.has(Parameters.IMAGE) ? alone : null;
   }
 
+  private static final String IP_ADAPTERS = "diffusion.model.ip-adapters";
+  private static final String CACHE = "diffusion.cache.interval";
+  private static final String LORAS = "diffusion.loras.allowed";
+  private static final String INNER = "diffusion.unet-guidance.enabled";
+
   private final Family family;
   private final Parts parts;
   private final Conditioning conditioning;
@@ -242,9 +248,13 @@ final class StableDiffusion implements LatentTask {
                 .listing(
                     controlled(
                             images(
-                                lessWork(
-                                    Variation.describeSeeds(
-                                        Signature.of(family.name()).required(Parameters.PROMPT)),
+                                elsewhere(
+                                    lessWork(
+                                        Variation.describeSeeds(
+                                            Signature.of(family.name())
+                                                .required(Parameters.PROMPT)),
+                                        caching),
+                                    unet,
                                     caching)))
                         .withDefault(
                             Parameters.STRENGTH,
@@ -312,6 +322,46 @@ final class StableDiffusion implements LatentTask {
     return caching
         .map(each -> all.withDefault(Parameters.CACHE_INTERVAL, (long) each.interval()))
         .orElse(all);
+  }
+
+  /** Names the job's options that would let requests have more, as far as they go together. */
+  private Signature elsewhere(
+      Signature signature, UNet2DConditionConfig unet, Optional<Caching> caching) {
+    boolean shown = imagePrompts.isPresent();
+    boolean caches = caching.isPresent();
+    boolean adapts = adapters.isPresent();
+    boolean guides = inner.isPresent();
+    Signature all = signature;
+    if (!shown && IpAdapters.takesAny(unet)) {
+      all =
+          all.elsewhere(
+              job(IP_ADAPTERS, caches ? CACHE : "", adapts ? LORAS : "", guides ? INNER : ""),
+              ImagePrompts.PARAMETERS);
+    }
+    if (control.isPresent() || features.isPresent()) {
+      return all;
+    }
+    String images = shown ? IP_ADAPTERS : "";
+    if (!caches) {
+      all =
+          all.elsewhere(
+              job(CACHE, images, adapts ? LORAS : "", guides ? INNER : ""),
+              List.of(Parameters.CACHE_INTERVAL));
+    }
+    if (!adapts) {
+      all = all.elsewhere(job(LORAS, images, caches ? CACHE : ""), List.of(Parameters.LORAS));
+    }
+    return guides
+        ? all
+        : InnerGuidance.describeWithout(
+            all, unet, family != LATENT_CONSISTENCY, job(INNER, images, caches ? CACHE : ""));
+  }
+
+  private static String job(String option, String... without) {
+    List<String> those = Stream.of(without).filter(each -> !each.isEmpty()).toList();
+    return "the option "
+        + option
+        + (those.isEmpty() ? "" : " and without " + String.join(" and ", those));
   }
 
   private Signature controlled(Signature signature) {

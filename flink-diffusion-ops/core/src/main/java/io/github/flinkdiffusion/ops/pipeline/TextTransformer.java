@@ -162,6 +162,9 @@ final class TextTransformer implements LatentTask {
   /** As diffusers' TaylorSeerCacheConfig. */
   private static final Long TAYLOR_START = 3L;
 
+  private static final String THRESHOLD =
+      "the options diffusion.cache.interval and diffusion.cache.threshold";
+
   private final Family family;
   private final Conditioning conditioning;
   private final Parts parts;
@@ -198,9 +201,7 @@ final class TextTransformer implements LatentTask {
     Signature asked =
         family.images(
             Variation.describeSeeds(Signature.of(family.name()).required(Parameters.PROMPT)));
-    if (caching.isPresent()) {
-      asked = reusing(asked, caching.get());
-    }
+    asked = caching.isPresent() ? reusing(asked, caching.get()) : withoutReuse(asked);
     asked =
         family.way() == Way.OF_CONFIG
             ? plans.listing(asked, family.steps())
@@ -232,11 +233,19 @@ final class TextTransformer implements LatentTask {
                 TAYLOR_START + " with taylorOrder",
                 each -> each.has(Parameters.TAYLOR_ORDER) ? TAYLOR_START : null);
     return caching.threshold() == null
-        ? reusing
+        ? reusing.elsewhere(THRESHOLD, List.of(Parameters.CACHE_THRESHOLD))
         : reusing.withDefault(
             Parameters.CACHE_THRESHOLD,
             caching.threshold() + ", none with taylorOrder",
             each -> each.has(Parameters.TAYLOR_ORDER) ? null : caching.threshold());
+  }
+
+  private static Signature withoutReuse(Signature asked) {
+    return asked
+        .elsewhere(
+            "the option diffusion.cache.interval",
+            List.of(Parameters.CACHE_INTERVAL, Parameters.TAYLOR_ORDER, Parameters.TAYLOR_START))
+        .elsewhere(THRESHOLD, List.of(Parameters.CACHE_THRESHOLD));
   }
 
   private String sides(long side) {

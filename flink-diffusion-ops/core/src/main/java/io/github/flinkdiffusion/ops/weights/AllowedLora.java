@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.ops.weights;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -72,14 +73,14 @@ public final class AllowedLora {
    */
   public static AllowedLora open(String name, Path file, ModelFolder model, Set<String> networks) {
     FileDigests digests = new FileDigests();
-    LoraFile lora = LoraFile.open(new Lora(file, 1), digests);
+    LoraFile lora = open(name, file, digests);
     try (TensorStore opened = lora.tensors()) {
       List<String> unmatched = new ArrayList<>();
       SortedMap<String, SortedMap<String, Integer>> ranks = new TreeMap<>();
       Map<String, Set<String>> lengths = new TreeMap<>();
       for (String network : lora.components(Set.copyOf(model.componentNames()))) {
         if (!networks.contains(network)) {
-          throw new WeightsException(
+          throw new AddedFileException(
               "LoRA %s (%s) changes %s; LoRAs that requests name may change %s alone. Merge it when the model is loaded (diffusion.model.loras), or leave these layers out"
                   .formatted(name, file, network, String.join(", ", new TreeSet<>(networks))));
         }
@@ -92,7 +93,7 @@ public final class AllowedLora {
         }
       }
       if (ranks.isEmpty()) {
-        throw new WeightsException(
+        throw new AddedFileException(
             "LoRA %s (%s) changes no layer of this model; it was made for another kind"
                 .formatted(name, file));
       }
@@ -108,6 +109,19 @@ public final class AllowedLora {
           name, file, model, digests, Collections.unmodifiableSortedMap(ranks), lengths);
     } finally {
       digests.release();
+    }
+  }
+
+  private static LoraFile open(String name, Path file, FileDigests digests) {
+    if (!Files.exists(file)) {
+      throw new AddedFileException(
+          "LoRA %s (%s) does not exist; it must be a file on every task manager"
+              .formatted(name, file));
+    }
+    try {
+      return LoraFile.open(new Lora(file, 1), digests);
+    } catch (AddedFileException e) {
+      throw new AddedFileException("LoRA %s: %s".formatted(name, e.getMessage()), e);
     }
   }
 
@@ -127,7 +141,7 @@ public final class AllowedLora {
         }
         int rank = Math.toIntExact(opened.info(change.down()).shape()[0]);
         if (ranks.putIfAbsent(change.weight(), rank) != null) {
-          throw new WeightsException(
+          throw new AddedFileException(
               "LoRA %s (%s) changes '%s' twice".formatted(name, file, change.weight()));
         }
       }
@@ -194,7 +208,7 @@ public final class AllowedLora {
     try (TensorStore tensors = lora.tensors();
         TensorStore weights = MergedWeights.current(component)) {
       if (!tensors.digest().equals(expected)) {
-        throw new WeightsException(
+        throw new AddedFileException(
             "LoRA %s (%s) was replaced while it was in use; give a new file a name of its own"
                 .formatted(name, file));
       }

@@ -20,7 +20,7 @@ public record Lora(Path file, double scale) {
   public Lora {
     Objects.requireNonNull(file, "file");
     if (!Double.isFinite(scale)) {
-      throw new WeightsException(
+      throw new AddedFileException(
           "LoRA %s: its scale is %s; a finite number is needed".formatted(file, scale));
     }
   }

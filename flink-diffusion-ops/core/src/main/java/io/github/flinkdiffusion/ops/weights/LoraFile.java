@@ -8,6 +8,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -130,24 +131,33 @@ final class LoraFile {
   static LoraFile open(Lora lora, FileDigests digests) {
     Path file = lora.file();
     if (file.getFileName().toString().matches(".*\\.(bin|ckpt|pt|pth|pkl)")) {
-      throw new WeightsException(
+      throw new AddedFileException(
           "LoRA %s is pickled and is not read: unpickling a file runs whatever code it holds. "
                   .formatted(file)
               + "Convert it once in Python, where you trust its author: "
               + "safetensors.torch.save_file(torch.load(file, weights_only=True), newFile)");
     }
-    Safetensors tensors = Safetensors.open(file, digests);
+    Safetensors tensors;
+    try {
+      tensors = Safetensors.open(file, digests);
+    } catch (WeightsException e) {
+      throw new AddedFileException(
+          Files.exists(file)
+              ? "LoRA %s cannot be read: %s".formatted(file, e.getMessage())
+              : "LoRA %s does not exist; it must be a file on every task manager".formatted(file),
+          e);
+    }
     Map<String, Layer> layers = new LinkedHashMap<>();
     tensors.names().forEach(name -> assign(file, name, layers));
     for (Layer layer : layers.values()) {
       if (layer.down == null || layer.up == null) {
-        throw new WeightsException(
+        throw new AddedFileException(
             "LoRA %s: layer '%s' of %s lacks its %s factor"
                 .formatted(file, layer.path, layer.component, layer.down == null ? "down" : "up"));
       }
     }
     if (layers.isEmpty()) {
-      throw new WeightsException("LoRA %s holds no tensors".formatted(file));
+      throw new AddedFileException("LoRA %s holds no tensors".formatted(file));
     }
     return new LoraFile(lora, tensors, List.copyOf(layers.values()));
   }
@@ -176,7 +186,7 @@ final class LoraFile {
       layer = new Layer(diffusers.group(1), path(diffusers), false);
       role = diffusers.group(4);
     } else {
-      throw new WeightsException(
+      throw new AddedFileException(
           "LoRA %s: tensor '%s' is not supported; supported are the factors of linear layers and convolutions (lora_down and lora_up, lora_A and lora_B), alpha, and DoRA's magnitudes (dora_scale, lora_magnitude_vector), by kohya's and diffusers' names, and those of transformers' authors"
               .formatted(file, name));
     }
@@ -197,7 +207,7 @@ final class LoraFile {
       layer.up = name;
     }
     if (twice != null) {
-      throw new WeightsException(
+      throw new AddedFileException(
           "LoRA %s: tensors '%s' and '%s' are the same one in two styles"
               .formatted(file, twice, name));
     }
@@ -373,15 +383,15 @@ final class LoraFile {
     }
     float[] alpha = tensors.floats(layer.alpha);
     if (alpha.length != 1 || !Float.isFinite(alpha[0])) {
-      throw new WeightsException(
+      throw new AddedFileException(
           "LoRA %s: '%s' has %d values; one finite number is expected"
               .formatted(lora.file(), layer.alpha, alpha.length));
     }
     return alpha[0] / (double) down[0];
   }
 
-  private WeightsException doesNotFit(Layer layer, TensorInfo weight) {
-    return new WeightsException(
+  private AddedFileException doesNotFit(Layer layer, TensorInfo weight) {
+    return new AddedFileException(
         "LoRA %s: '%s' %s times '%s' %s do not make the weight '%s' %s"
             .formatted(
                 lora.file(),
@@ -405,7 +415,7 @@ final class LoraFile {
     long rows = tensors.info(layer.up).shape()[0];
     boolean ofRows = elements(shape) == rows && (!layer.flattened || shape[0] == rows);
     if (!ofRows) {
-      throw new WeightsException(
+      throw new AddedFileException(
           "LoRA %s: '%s' has the shape %s; supported is one magnitude for each of the %d rows of the weight '%s'"
               .formatted(
                   lora.file(), layer.magnitude, Arrays.toString(shape), rows, weight.name()));
@@ -429,7 +439,7 @@ final class LoraFile {
     try {
       return Optional.of(JsonMapper.builder().build().readTree(json));
     } catch (JsonProcessingException e) {
-      throw new WeightsException(
+      throw new AddedFileException(
           "LoRA %s: its metadata '%s' is not valid JSON: %s"
               .formatted(lora.file(), ADAPTER_METADATA, e.getOriginalMessage()),
           e);

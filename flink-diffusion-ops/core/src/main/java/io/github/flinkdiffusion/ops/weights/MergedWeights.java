@@ -67,7 +67,7 @@ final class MergedWeights implements ComponentWeights {
     }
     List<String> named = unmatched.subList(0, Math.min(NAMED, unmatched.size()));
     if (matched == 0) {
-      throw new WeightsException(
+      throw new AddedFileException(
           "LoRA %s changes no layer of this model; it was made for another kind%s%s"
               .formatted(
                   file.lora().file(),

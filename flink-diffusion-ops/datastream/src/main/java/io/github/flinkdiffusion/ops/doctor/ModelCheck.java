@@ -12,6 +12,7 @@ import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.ModelFolderPipelines;
 import io.github.flinkdiffusion.ops.serving.ModelSettings;
 import io.github.flinkdiffusion.ops.serving.UnusableModelException;
+import io.github.flinkdiffusion.ops.weights.AddedFileException;
 import io.github.flinkdiffusion.ops.weights.ModelComponent;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
@@ -126,6 +127,10 @@ final class ModelCheck implements Check {
 
   private Finding unusable(Path path, RuntimeException e) {
     boolean told = e instanceof UnusableModelException && e.getCause() != null;
+    if (told && e.getCause() instanceof AddedFileException) {
+      return Finding.error(
+          name(), e.getMessage(), "Correct the option that names the file, or replace the file.");
+    }
     return Finding.error(
         name(),
         "The model at %s cannot be used: %s".formatted(path, Reason.of(told ? e.getCause() : e)),

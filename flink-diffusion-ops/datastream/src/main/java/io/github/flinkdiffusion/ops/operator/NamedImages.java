@@ -27,6 +27,7 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -87,6 +88,13 @@ final class NamedImages implements AutoCloseable {
       return new InvalidRequestException(
           "The request's images have '%s', which is a field of its own: send an ImageTaskEvent, and set its field %s."
               .formatted(name, name));
+    }
+    Optional<String> missing =
+        Parameters.named(name).flatMap(each -> model.signature().missing(each));
+    if (missing.isPresent()) {
+      return new InvalidRequestException(
+          "The request's images have '%s', which model %s takes only in a job with %s."
+              .formatted(name, model.info().name(), missing.get()));
     }
     List<Parameter<Raster>> taken = images(model);
     return new InvalidRequestException(

@@ -16,6 +16,7 @@ import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerException;
 import io.github.flinkdiffusion.ops.tokenizer.TokenizerException;
+import io.github.flinkdiffusion.ops.weights.AddedFileException;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.io.EOFException;
 import java.io.IOException;
@@ -220,6 +221,10 @@ public final class ModelFolderPipelines implements PipelineFactory {
 
   private UnusableModelException unusable(RuntimeException cause) {
     return new UnusableModelException(
-        "The model in %s cannot be used: %s".formatted(settings.name(), cause.getMessage()), cause);
+        cause instanceof AddedFileException
+            ? "%s. The job's options add it to the model in %s."
+                .formatted(cause.getMessage(), settings.name())
+            : "The model in %s cannot be used: %s".formatted(settings.name(), cause.getMessage()),
+        cause);
   }
 }
