@@ -11,6 +11,8 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
 import io.github.flinkdiffusion.connector.format.EventJson;
+import io.github.flinkdiffusion.ops.image.ImageException;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -20,6 +22,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
 
 /**
  * A prompt as somebody wrote it: a text, or a JSON object with the fields of a {@link PromptEvent},
@@ -28,8 +32,10 @@ import java.util.Map;
  * @param event its fields; the id is empty where none was given
  * @param negativePromptGiven whether it has a negative prompt of its own, which may be empty
  * @param where it stands, for messages
+ * @param files paths of those of its images that it names so, by the images' names
  */
-record AskedPrompt(PromptEvent event, boolean negativePromptGiven, String where) {
+record AskedPrompt(
+    PromptEvent event, boolean negativePromptGiven, String where, Map<String, String> files) {
   private static final String COMMENT = "#";
   private static final String OBJECT = "{";
   private static final String IMAGES = "images";
@@ -47,19 +53,24 @@ record AskedPrompt(PromptEvent event, boolean negativePromptGiven, String where)
   static AskedPrompt of(String text, String where) {
     if (!text.startsWith(OBJECT)) {
       return new AskedPrompt(
-          PromptEvent.newBuilder().setId("").setPrompt(text).build(), false, where);
+          PromptEvent.newBuilder().setId("").setPrompt(text).build(), false, where, Map.of());
     }
     try {
-      byte[] json = withFiles(text).getBytes(StandardCharsets.UTF_8);
+      Map<String, String> files = new TreeMap<>();
+      byte[] json = withFiles(text, files).getBytes(StandardCharsets.UTF_8);
       PromptEvent event = EventJson.of(PromptEvent.class).read(json, "");
-      return new AskedPrompt(event, JSON.readTree(text).has("negativePrompt"), where);
+      return new AskedPrompt(event, JSON.readTree(text).has("negativePrompt"), where, files);
     } catch (UndecodableEventException | IOException e) {
       throw new DemoException("%s: %s".formatted(where, e.getMessage()), e);
     }
   }
 
-  /** The same prompt with the images that it names by their files' paths, in the event. */
-  private static String withFiles(String text) throws IOException {
+  /**
+   * The same prompt with the images that it names by their files' paths, in the event.
+   *
+   * @param files gets the paths
+   */
+  private static String withFiles(String text, Map<String, String> files) throws IOException {
     if (!text.contains(IMAGES)) {
       return text;
     }
@@ -72,14 +83,14 @@ record AskedPrompt(PromptEvent event, boolean negativePromptGiven, String where)
     if (!(event.path(IMAGES) instanceof ObjectNode images)) {
       return text;
     }
-    boolean read = false;
     for (Map.Entry<String, JsonNode> image : images.properties()) {
       if (image.getValue().isTextual()) {
-        image.setValue(JSON.createObjectNode().put("content", file(image.getValue().asText())));
-        read = true;
+        String path = image.getValue().asText();
+        image.setValue(JSON.createObjectNode().put("content", file(path)));
+        files.put(image.getKey(), path);
       }
     }
-    return read ? JSON.writeValueAsString(event) : text;
+    return files.isEmpty() ? text : JSON.writeValueAsString(event);
   }
 
   private static byte[] file(String path) throws IOException {
@@ -131,6 +142,21 @@ record AskedPrompt(PromptEvent event, boolean negativePromptGiven, String where)
     return file.equals(STANDARD_INPUT)
         ? new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8.newDecoder()))
         : Files.newBufferedReader(file);
+  }
+
+  /**
+   * Why it is refused: where it stands, its beginning, the reason, and the files of its images if
+   * one of these is the reason.
+   */
+  DemoException refused(InvalidRequestException reason) {
+    String images =
+        reason.getCause() instanceof ImageException && !files.isEmpty()
+            ? files.entrySet().stream()
+                .map(Map.Entry::toString)
+                .collect(Collectors.joining(", ", " The images are ", "."))
+            : "";
+    return new DemoException(
+        "%s, \"%s\": %s%s".formatted(where, shown(), reason.getMessage(), images), reason);
   }
 
   /** Its beginning, for messages. */

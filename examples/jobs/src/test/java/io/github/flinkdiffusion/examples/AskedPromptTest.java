@@ -8,6 +8,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.ops.image.ImageException;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -61,6 +63,24 @@ class AskedPromptTest {
                     "{\"prompt\": \"a\", \"images\": {\"controlImage\": \"gone.png\"}}", "line 9"))
         .isInstanceOf(DemoException.class)
         .hasMessage("line 9: There is no file gone.png; name an image's file.");
+  }
+
+  @Test
+  void aRefusalForAnImageNamesItsFile() throws IOException {
+    Path image = Files.write(folder.resolve("edges.png"), new byte[] {1, 2, 3});
+    AskedPrompt prompt =
+        AskedPrompt.of(
+            "{\"prompt\": \"a cat\", \"images\": {\"controlImage\": \"%s\"}}".formatted(image),
+            "Prompt 1");
+    assertThat(
+            prompt.refused(
+                new InvalidRequestException(
+                    "The request's controlImage: no image", new ImageException("no image"))))
+        .hasMessage(
+            "Prompt 1, \"a cat\": The request's controlImage: no image The images are controlImage=%s."
+                .formatted(image));
+    assertThat(prompt.refused(new InvalidRequestException("steps is 0")))
+        .hasMessage("Prompt 1, \"a cat\": steps is 0");
   }
 
   @Test

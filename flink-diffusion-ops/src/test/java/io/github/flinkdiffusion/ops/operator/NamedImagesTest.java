@@ -37,6 +37,7 @@ import io.github.flinkdiffusion.ops.serving.ModelFolderPipelines;
 import io.github.flinkdiffusion.ops.serving.ModelSettings;
 import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -351,6 +352,11 @@ class NamedImagesTest {
     assertThatThrownBy(() -> check.require(prompt("bad", Map.of("adapterImage", edges))))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("which model control does not take");
+    Payload text = Payloads.inline("edges".getBytes(StandardCharsets.UTF_8), "image/png");
+    assertThatThrownBy(() -> check.require(prompt("text", Map.of("controlImage", text))))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageStartingWith("The request's controlImage: ")
+        .satisfies(e -> assertThat(e.getMessage().split("The request's", -1)).hasSize(2));
   }
 
   @Test

@@ -4,15 +4,23 @@
  */
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.connector.event.Payload;
+import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.payload.PayloadSettings;
+import io.github.flinkdiffusion.connector.payload.PayloadStore;
+import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
+import io.github.flinkdiffusion.ops.serving.DecodingMemory;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import io.github.flinkdiffusion.ops.serving.ModelList;
+import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -21,8 +29,9 @@ import org.apache.flink.configuration.ReadableConfig;
 
 /**
  * Whether a job would accept prompts, found before it runs: by the same checks, on models that are
- * described and not loaded. For programs that start a job and know its requests. Prompts are not
- * compared with concepts, because that takes a loaded CLIP.
+ * described and not loaded. For programs that start a job and know its requests. Images in the
+ * event are decoded; those of a payload store are not fetched. Prompts are not compared with
+ * concepts, because that takes a loaded CLIP.
  *
  * <pre>{@code
  * PromptCheck check = PromptCheck.of(settings);
@@ -31,13 +40,17 @@ import org.apache.flink.configuration.ReadableConfig;
  */
 @Internal
 public final class PromptCheck {
+  private static final Path SCRATCH = Path.of(System.getProperty("java.io.tmpdir"));
+
   private final DiffusionSettings settings;
   private final ModelList models;
+  private final PayloadStore payloads;
   private final Map<String, Optional<Model>> described = new HashMap<>();
 
-  private PromptCheck(DiffusionSettings settings, ModelList models) {
+  private PromptCheck(DiffusionSettings settings, ModelList models, PayloadStore payloads) {
     this.settings = settings;
     this.models = models;
+    this.payloads = payloads;
   }
 
   /**
@@ -49,7 +62,11 @@ public final class PromptCheck {
    */
   public static PromptCheck of(ReadableConfig config) {
     DiffusionOptions.refuseUnreadable(config);
-    PromptCheck check = new PromptCheck(DiffusionSettings.of(config), ModelList.of(config));
+    PromptCheck check =
+        new PromptCheck(
+            DiffusionSettings.of(config),
+            ModelList.of(config),
+            new PayloadStore(PayloadSettings.of(config)));
     check.model(ModelList.DEFAULT);
     return check;
   }
@@ -66,11 +83,27 @@ public final class PromptCheck {
 
   private void require(PromptEvent prompt, Model model) {
     GenerationSpec spec = Events.spec(prompt, settings);
-    // What depends on an image (its size, its bands) is found by the job.
+    Map<Parameter<Raster>, Raster> read = read(prompt, model);
     for (Parameter<Raster> image : NamedImages.parameters(prompt.getImages().keySet(), model)) {
-      spec = spec.with(image, ImageTaskCheck.standIn(model));
+      // What depends on an image that is elsewhere (its size, its bands) is found by the job.
+      Raster standIn = ImageTaskCheck.standIn(model);
+      spec = spec.with(image, read.getOrDefault(image, standIn));
     }
     Events.requireImage(model, settings.limits().prepare(model, spec).arguments());
+  }
+
+  /** The images in the event itself, decoded one request at a time. */
+  private Map<Parameter<Raster>, Raster> read(PromptEvent prompt, Model model) {
+    Map<String, Payload> here = new HashMap<>(prompt.getImages());
+    here.values().removeIf(payload -> Payloads.inlineBytes(payload).isEmpty());
+    ImageSettings how = settings.image();
+    try (NamedImages images = NamedImages.fetch(here, how, model, payloads, SCRATCH)) {
+      long most = DecodingMemory.ofHeap().capacity();
+      TaskSources.requireFits(images.bytes(), images.extents(), how, most, "fewer of them");
+      return images.read();
+    } catch (ImageException e) {
+      throw new InvalidRequestException(e.getMessage(), e);
+    }
   }
 
   private Optional<Model> model(String name) {

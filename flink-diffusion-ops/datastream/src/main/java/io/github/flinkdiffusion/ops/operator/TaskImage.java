@@ -393,7 +393,7 @@ final class TaskImage implements AutoCloseable {
   Raster whole(ImageSettings settings, int channels) {
     return named(
         () -> {
-          try (Scene scene = scene(settings, 0)) {
+          try (Scene scene = opened(settings, 0)) {
             ImageLimits.DEFAULT.check(scene.width(), scene.height(), scene.channels());
             return ModelBands.fit(scene.format().bands(), scene.channels(), channels, List.of())
                 .toModel(scene.read(new Window(0, 0, scene.width(), scene.height())));
@@ -414,19 +414,20 @@ final class TaskImage implements AutoCloseable {
     if (isList()) {
       return ofList(slice, file -> scene(file, settings, slice));
     }
-    return named(
-        () ->
-            files.remote().isPresent()
-                ? files.remote().get().scene()
-                : settings.ranged(
-                    files.inline().isPresent()
-                        ? Scene.of(files.inline().get(), reading(settings, slice), selection)
-                        : Scene.open(
-                            files.path(),
-                            reading(settings, slice),
-                            selection,
-                            settings.maxPixels()),
-                    selection));
+    return named(() -> opened(settings, slice));
+  }
+
+  /** Of one file. An error does not say yet which field it is. */
+  private Scene opened(ImageSettings settings, int slice) {
+    if (files.remote().isPresent()) {
+      return files.remote().get().scene();
+    }
+    ReadOptions reading = reading(settings, slice);
+    return settings.ranged(
+        files.inline().isPresent()
+            ? Scene.of(files.inline().get(), reading, selection)
+            : Scene.open(files.path(), reading, selection, settings.maxPixels()),
+        selection);
   }
 
   private Scene scene(Path file, ImageSettings settings, int slice) {
