@@ -341,4 +341,18 @@ class ModelFolderTest {
     weights("text_encoder/model.safetensors", 3);
     assertThat(folder.digest(List.of("unet", "scheduler"))).isEqualTo(digest);
   }
+
+  @ParameterizedTest
+  @CsvSource({
+    "/models/tiny-sd, tiny-sd",
+    "/out/first/model, first",
+    "/out/second/model/model, second",
+    "/out/third/model.safetensors, third",
+    "/models/my-model, my-model",
+    "/model, model",
+    "/, model"
+  })
+  void aModelIsCalledByWhatTellsItApart(String path, String name) {
+    assertThat(ModelFolder.name(Path.of(path))).isEqualTo(name);
+  }
 }

@@ -32,6 +32,9 @@ import org.apache.flink.annotation.Internal;
  */
 @Internal
 public final class ModelFolder {
+  /** Says nothing, and many have it. */
+  private static final String ANY_NAME = "model";
+
   private static final String IMAGE_ENCODER = "image_encoder";
 
   private static final String IP_ADAPTER = "ip_adapter";
@@ -193,17 +196,13 @@ public final class ModelFolder {
       return this;
     }
     SortedMap<String, ModelComponent> all = new TreeMap<>(components);
-    if (encoder.isPresent() || !all.containsKey(IMAGE_ENCODER)) {
-      Path beside = files.get(0).resolveSibling(IMAGE_ENCODER);
-      all.put(IMAGE_ENCODER, imageEncoder(encoder.orElse(beside), encoder.isPresent()));
-    }
     for (int i = 0; i < files.size(); i++) {
       Path file = files.get(i);
       if (!Files.isRegularFile(file)) {
-        throw new WeightsException("IP-Adapter %s does not exist".formatted(file));
+        throw new AddedFileException("IP-Adapter %s does not exist".formatted(file));
       }
       if (!file.toString().endsWith(".safetensors")) {
-        throw new WeightsException(
+        throw new AddedFileException(
             "IP-Adapter %s is not read; expected a .safetensors file".formatted(file));
       }
       String name = i == 0 ? IP_ADAPTER : IP_ADAPTER + "_" + i;
@@ -218,6 +217,10 @@ public final class ModelFolder {
               WeightFiles.of(file),
               digests));
     }
+    if (encoder.isPresent() || !all.containsKey(IMAGE_ENCODER)) {
+      Path beside = files.get(0).resolveSibling(IMAGE_ENCODER);
+      all.put(IMAGE_ENCODER, imageEncoder(encoder.orElse(beside), encoder.isPresent()));
+    }
     SortedMap<String, String> still = new TreeMap<>(missing);
     still.remove(IMAGE_ENCODER);
     return new ModelFolder(
@@ -227,7 +230,7 @@ public final class ModelFolder {
   private ModelComponent imageEncoder(Path folder, boolean asked) {
     Path file = folder.resolve("config.json");
     if (!Files.isRegularFile(file)) {
-      throw new WeightsException(
+      throw new AddedFileException(
           "Image encoder %s has no config.json%s"
               .formatted(
                   folder,
@@ -276,7 +279,8 @@ public final class ModelFolder {
 
   /**
    * The folder's name, or the file's without its extension, to call the model by. In the cache of
-   * Hugging Face's hub, the repository's name without its owner.
+   * Hugging Face's hub, the repository's name without its owner. A folder or file that is named
+   * "model", as trainings write them, is called as the folder that it is in.
    */
   public String name() {
     return name(path);
@@ -286,9 +290,12 @@ public final class ModelFolder {
   public static String name(Path path) {
     Path absolute = path.toAbsolutePath().normalize();
     Path last = absolute.getFileName();
-    return last == null
-        ? "model"
-        : repository(absolute).orElse(last.toString()).replaceFirst("\\.(safetensors|gguf)$", "");
+    if (last == null) {
+      return ANY_NAME;
+    }
+    String name =
+        repository(absolute).orElse(last.toString()).replaceFirst("\\.(safetensors|gguf)$", "");
+    return name.equals(ANY_NAME) && absolute.getNameCount() > 1 ? name(absolute.getParent()) : name;
   }
 
   /** In the cache of Hugging Face's hub, where the last name is that of a commit. */
