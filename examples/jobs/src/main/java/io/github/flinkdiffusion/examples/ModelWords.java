@@ -76,10 +76,30 @@ record ModelWords(String form, Map<String, List<String>> groups) {
   }
 
   /**
-   * The words of a prompt that the model does not know, each once, in small letters. An entry of
-   * several words, such as "red apple", is known as a whole: "apple" alone is not.
+   * The words of a prompt that the model has never seen, each once, in small letters. Those that it
+   * knows as a part of something, such as "cat" of "cat face", are {@link #parts}.
    */
   List<String> unknown(String prompt) {
+    return notWhole(prompt).stream().filter(word -> wholes(word).isEmpty()).toList();
+  }
+
+  /**
+   * The words of a prompt that the model has only seen as a part of an entry of several words, each
+   * with these entries: "apple" with "red apple".
+   */
+  Map<String, List<String>> parts(String prompt) {
+    Map<String, List<String>> parts = new LinkedHashMap<>();
+    for (String word : notWhole(prompt)) {
+      List<String> wholes = wholes(word);
+      if (!wholes.isEmpty()) {
+        parts.put(word, wholes);
+      }
+    }
+    return parts;
+  }
+
+  /** Words that are no entry of the list, and not in one that the prompt has as a whole. */
+  private Set<String> notWhole(String prompt) {
     List<String> words = words(prompt);
     BitSet known = new BitSet(words.size());
     for (List<String> entries : groups.values()) {
@@ -87,13 +107,20 @@ record ModelWords(String form, Map<String, List<String>> groups) {
         markEach(words(entry), words, known);
       }
     }
-    Set<String> unknown = new LinkedHashSet<>();
+    Set<String> others = new LinkedHashSet<>();
     for (int i = 0; i < words.size(); i++) {
       if (!known.get(i)) {
-        unknown.add(words.get(i));
+        others.add(words.get(i));
       }
     }
-    return List.copyOf(unknown);
+    return others;
+  }
+
+  private List<String> wholes(String part) {
+    return groups.values().stream()
+        .flatMap(List::stream)
+        .filter(entry -> words(entry).contains(part))
+        .toList();
   }
 
   /** Marks the positions of an entry wherever all its words follow each other. */

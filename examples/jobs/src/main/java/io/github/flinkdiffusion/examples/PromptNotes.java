@@ -17,11 +17,14 @@ import io.github.flinkdiffusion.ops.prompt.WeightedText;
 import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * What to know of a prompt before looking at its image: words that its model does not know, and
@@ -32,6 +35,10 @@ final class PromptNotes {
 
   /** Enough that each text of a schedule has a step of its own. */
   private static final int ANY_STEPS = 100;
+
+  /** Parameters that are prompts, too. They are plain: a prompt in a language has none of them. */
+  private static final List<String> TEXTS =
+      List.of(Parameters.VARIATION_PROMPT.name(), Parameters.SOURCE_PROMPT.name());
 
   private final Map<String, Path> folders;
   private final Map<String, Optional<ModelWords>> words = new LinkedHashMap<>();
@@ -46,16 +53,49 @@ final class PromptNotes {
     folders.forEach((name, folder) -> words.put(name, ModelWords.of(folder)));
   }
 
-  /** The words that the prompt's model does not know; none where its folder does not say. */
+  /**
+   * The words that the prompt's model does not know, of all texts that it is to draw; none where
+   * its folder does not say.
+   */
   List<String> unknown(PromptEvent prompt) {
-    return words
-        .getOrDefault(nameOf(prompt), Optional.empty())
-        .map(known -> known.unknown(words(prompt)))
-        .orElse(List.of());
+    return known(prompt).map(known -> known.unknown(words(prompt))).orElse(List.of());
+  }
+
+  /** What to say of a prompt's words before it is drawn: a line for each kind, or none. */
+  List<String> lines(PromptEvent prompt) {
+    List<String> lines = new ArrayList<>();
+    List<String> unknown = unknown(prompt);
+    if (!unknown.isEmpty()) {
+      lines.add(
+          "%s does not know %s of \"%s\""
+              .formatted(model(prompt), String.join(", ", unknown), prompt.getPrompt()));
+    }
+    known(prompt)
+        .map(known -> known.parts(words(prompt)))
+        .orElse(Map.of())
+        .forEach(
+            (part, wholes) ->
+                lines.add(
+                    "%s knows %s of \"%s\" only in: %s"
+                        .formatted(
+                            model(prompt), part, prompt.getPrompt(), String.join(", ", wholes))));
+    return lines;
+  }
+
+  private Optional<ModelWords> known(PromptEvent prompt) {
+    return words.getOrDefault(nameOf(prompt), Optional.empty());
+  }
+
+  /** The texts that are to be drawn: the prompt, and what it is mixed with or begins from. */
+  private static String words(PromptEvent prompt) {
+    return Stream.concat(
+            Stream.of(ownWords(prompt)),
+            TEXTS.stream().map(prompt.getParameters()::get).filter(Objects::nonNull))
+        .collect(Collectors.joining(" . "));
   }
 
   /** The prompt without what its language writes between words, such as weights. */
-  private static String words(PromptEvent prompt) {
+  private static String ownWords(PromptEvent prompt) {
     PromptLanguage language =
         PromptLanguage.named(
                 prompt.getParameters().getOrDefault(Parameters.PROMPT_LANGUAGE.name(), ""))

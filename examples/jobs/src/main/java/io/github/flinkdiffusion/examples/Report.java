@@ -13,12 +13,15 @@ import io.github.flinkdiffusion.ops.image.ContactSheet;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.operator.AuditRecords;
 import io.github.flinkdiffusion.ops.pipeline.Basis;
+import java.math.BigDecimal;
+import java.math.MathContext;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 
@@ -165,13 +168,7 @@ final class Report {
     List<String> unknown = notes.unknown(request);
     boolean unseen = notes.isUnseen(request);
     if (sheet != null) {
-      sheet.add(
-          PngCodec.decode(png),
-          image.getPrompt(),
-          "seed "
-              + image.getSeed()
-              + (unseen ? ", unseen" : "")
-              + (unknown.isEmpty() ? "" : ", does not know: " + String.join(", ", unknown)));
+      sheet.add(PngCodec.decode(png), image.getPrompt(), detail(request, image, unknown, unseen));
     }
     return new Summary.Picture(
         name,
@@ -187,6 +184,29 @@ final class Report {
         unknown,
         unseen,
         image.getDigest());
+  }
+
+  /** What makes the image again, but for its prompt; what to know of it first. */
+  static String detail(
+      PromptEvent request, ImageEvent image, List<String> unknown, boolean unseen) {
+    List<String> all = new ArrayList<>();
+    all.add("seed " + image.getSeed());
+    if (unseen) {
+      all.add("unseen");
+    }
+    if (!unknown.isEmpty()) {
+      all.add("does not know: " + String.join(", ", unknown));
+    }
+    all.add(Count.of(image.getSteps(), "step"));
+    all.add(
+        "guidance "
+            + new BigDecimal(image.getGuidanceScale())
+                .round(new MathContext(4))
+                .stripTrailingZeros()
+                .toPlainString());
+    all.add(image.getScheduler());
+    new TreeMap<>(request.getParameters()).forEach((name, value) -> all.add(name + " " + value));
+    return String.join(", ", all);
   }
 
   private static <T> Map<String, T> byId(List<T> events, Function<T, String> id) {

@@ -155,12 +155,7 @@ public final class StoryDemo implements Callable<Integer> {
         event.setGuidanceScale(PromptModel.MINI_EMOJI_GUIDANCE);
       }
       scenes.add(new Story.Scene(scene.caption(), event.build()));
-      List<String> unknown = notes.unknown(scene.event());
-      if (!unknown.isEmpty()) {
-        System.err.printf(
-            "%s does not know %s of \"%s\"%n",
-            model.name(), String.join(", ", unknown), scene.event().getPrompt());
-      }
+      notes.lines(scene.event()).forEach(System.err::println);
     }
     return new Story(story.id(), story.title(), List.copyOf(scenes));
   }

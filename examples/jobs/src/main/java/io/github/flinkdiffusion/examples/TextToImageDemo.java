@@ -234,14 +234,7 @@ public final class TextToImageDemo implements Callable<Integer> {
   /** Before anything is drawn: what comes will not show them. */
   private static void nameUnknownWords(PromptNotes notes, List<PromptEvent> requests) {
     requests.stream()
-        .filter(request -> !notes.unknown(request).isEmpty())
-        .map(
-            request ->
-                "%s does not know %s of \"%s\""
-                    .formatted(
-                        notes.model(request),
-                        String.join(", ", notes.unknown(request)),
-                        request.getPrompt()))
+        .flatMap(request -> notes.lines(request).stream())
         .distinct()
         .forEach(System.err::println);
   }
@@ -329,9 +322,7 @@ public final class TextToImageDemo implements Callable<Integer> {
       try {
         check.require(requests.get(i));
       } catch (InvalidRequestException e) {
-        AskedPrompt prompt = prompts.get(i / count);
-        throw new DemoException(
-            "%s, \"%s\": %s".formatted(prompt.where(), prompt.shown(), e.getMessage()), e);
+        throw prompts.get(i / count).refused(e);
       }
     }
     return Engines.standard().device(options.device()).toString();

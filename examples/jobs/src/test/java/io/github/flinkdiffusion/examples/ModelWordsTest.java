@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -37,16 +38,16 @@ class ModelWordsTest {
           A LARGE ROBOT ON A BLUE BACKGROUND             |
           rainbow on white                               |
           a large ice cream, on gray!                    |
-          a green apple on a pink background             | apple pink
+          a green apple on a pink background             | pink
           two cats on a yellow background                | two cats
           a medium strawberry on a blue background       | medium
           a strawberry and a banana on a blue background | and
           a rocket without flames on a blue sky          | without flames sky
           a photo of an astronaut riding a horse         | photo of astronaut riding horse
           a big red apple on a blue background           | big
-          a cat above a house                            | cat above
+          a cat above a house                            | above
           three stars on a dark background               | three stars dark
-          a well-known cat's face, 3 times, 3 times      | well-known cat's face 3 times
+          a well-known cat's face, 3 times, 3 times      | well-known cat's 3 times
           ein Bär                                        | ein bär
           a red 🦄, a 👍🏽                                       | 🦄 👍🏽
           a small cat face ≤ 100 % on blue!           | 100
@@ -54,6 +55,14 @@ class ModelWordsTest {
   void namesEachWordThatMiniEmojiWasNotTrainedWith(String prompt, String words) {
     assertThat(MINI_EMOJI.unknown(prompt))
         .containsExactlyElementsOf(words == null ? List.of() : List.of(words.split(" ")));
+  }
+
+  @Test
+  void aPartOfAnEntryIsNamedWithTheEntry() {
+    assertThat(MINI_EMOJI.parts("a cat on a green apple"))
+        .isEqualTo(Map.of("cat", List.of("cat face"), "apple", List.of("red apple")));
+    assertThat(MINI_EMOJI.parts("a cat face on a red background")).isEmpty();
+    assertThat(MINI_EMOJI.parts("a face").get("face")).contains("cat face", "tiger face");
   }
 
   private static String without(Set<String> phrases, String prompt) {
@@ -85,7 +94,10 @@ class ModelWordsTest {
         .forEach(
             group ->
                 group.forEach(
-                    entry -> (entry.asText().contains(" ") ? phrases : known).add(entry.asText())));
+                    entry -> {
+                      known.addAll(List.of(entry.asText().split(" ")));
+                      phrases.add(entry.asText());
+                    }));
     ModelWords words = ModelWords.of(model).orElseThrow();
     List<String> prompts = Files.readAllLines(Path.of("src/test/resources/prompts.txt"));
     assertThat(prompts).hasSize(28);

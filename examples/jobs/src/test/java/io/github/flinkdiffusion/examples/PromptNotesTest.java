@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.ops.serving.ModelList;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -41,5 +42,21 @@ class PromptNotesTest {
             .build();
     assertThat(notes.unknown(event))
         .containsExactlyElementsOf(words == null ? List.of() : List.of(words.split(" ")));
+  }
+
+  @Test
+  void promptsThatAnImageIsMixedWithAreLookedAt() {
+    PromptEvent event =
+        PromptEvent.newBuilder()
+            .setId("p")
+            .setPrompt("a heart")
+            .setParameters(
+                Map.of("variationPrompt", "a bicycle", "sourcePrompt", "a cat on a couch"))
+            .build();
+    assertThat(notes.unknown(event)).containsExactly("bicycle", "couch");
+    assertThat(notes.lines(event))
+        .containsExactly(
+            "mini-emoji does not know bicycle, couch of \"a heart\"",
+            "mini-emoji knows cat of \"a heart\" only in: cat face");
   }
 }
