@@ -19,10 +19,14 @@ import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.image.ContactSheet;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.imaging.Composition;
+import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
+import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.training.Training;
 import io.github.flinkdiffusion.ops.training.TrainingFolder;
@@ -203,11 +207,21 @@ public final class TrainCommand implements Callable<Integer> {
       ContactSheet sheet = ContactSheet.columns((int) Math.ceil(Math.sqrt(samples.size())));
       try (DiffusionPipeline pipeline = Pipelines.open(task.model(), settings)) {
         for (GenerationSpec sample : samples) {
-          List<Trajectory> alone = pipeline.start(List.of(pipeline.model().prepare(sample)));
+          GenerationRequest request = pipeline.model().prepare(sample);
+          List<Trajectory> alone = pipeline.start(List.of(request));
           while (!alone.get(0).done()) {
             pipeline.step(alone);
           }
-          sheet = sheet.add(pipeline.finish(alone).get(0).image(), sample.id());
+          Raster drawn = pipeline.finish(alone).get(0).image();
+          ResultMeaning meaning = pipeline.model().result(request.arguments());
+          // Channels of classes are no colors.
+          sheet =
+              sheet.add(
+                  meaning.classes().isPresent()
+                      ? Composition.picture(
+                          Ensemble.answer(List.of(drawn), meaning).mean(), meaning)
+                      : drawn,
+                  sample.id());
         }
       }
       return sheet;

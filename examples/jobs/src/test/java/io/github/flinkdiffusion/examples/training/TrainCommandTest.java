@@ -396,7 +396,13 @@ class TrainCommandTest {
 
   @Test
   void aModelOfSeveralClassesIsTrainedFromCocosInstancesAndStoredInFloat16() throws Exception {
-    Path model = MODELS.resolve("tiny-concat-one-hot");
+    Path model = folder.resolve("base");
+    copy(MODELS.resolve("tiny-concat-one-hot"), model);
+    // More classes than a picture has channels.
+    edit(model.resolve("model_index.json"), "\"road\"", "\"road\", \"rail\"");
+    edit(model.resolve("unet/config.json"), "\"out_channels\": 4", "\"out_channels\": 5");
+    edit(model.resolve("unet/config.json"), "\"in_channels\": 7", "\"in_channels\": 8");
+    Files.delete(model.resolve("unet/diffusion_pytorch_model.safetensors"));
     Path images = Files.createDirectories(folder.resolve("images"));
     Files.write(images.resolve("0.png"), Images.write(Raster.filled(3, 32, 32, 0.3f), "image/png"));
     Path annotations =
@@ -409,7 +415,7 @@ class TrainCommandTest {
             """
                 .formatted(ModelFolder.open(model).config().strings("labels").get(1)));
     String recipe =
-        recipe("segmentation", "tiny-concat-one-hot", 2, "stored_as: float16")
+        recipe("segmentation", model.toString(), 2, "stored_as: float16")
             .replace("layout: captions", "layout: coco_boxes, annotations: " + annotations)
             .replace("path: " + folder.resolve("data"), "path: " + images);
     assertThat(train(recipe)).isZero();
@@ -437,6 +443,12 @@ class TrainCommandTest {
       assertThatThrownBy(() -> TrainCommand.run(Recipe.read(file)))
           .hasMessageContaining(refused.get(2));
     }
+  }
+
+  private static void edit(Path file, String from, String to) throws IOException {
+    String text = Files.readString(file);
+    assertThat(text).contains(from);
+    Files.writeString(file, text.replace(from, to));
   }
 
   /** Stopped after the first of two steps in the second folder, which a constant rate allows. */
