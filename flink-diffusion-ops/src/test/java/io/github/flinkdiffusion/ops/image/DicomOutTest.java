@@ -11,6 +11,8 @@ import static org.assertj.core.api.Assertions.within;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -100,6 +102,36 @@ class DicomOutTest {
     assertThat(new String(named, StandardCharsets.ISO_8859_1))
         .contains("Doe^Jane", "4711", "20240102", "1.2.840.99999.1")
         .doesNotContain("113100");
+  }
+
+  @Test
+  void burnedInTextStaysAndIsSaidToIdentify() {
+    Raster source = source("placed", ReadOptions.DEFAULT);
+    MedicalSource medical = source.metadata().medical().orElseThrow();
+    SortedMap<Integer, String> attributes = new TreeMap<>(medical.attributes());
+    attributes.put(DicomHeader.BURNED_IN, "YES");
+    Raster burned =
+        source.withMetadata(
+            source
+                .metadata()
+                .withMedical(new MedicalSource(medical.place(), attributes, medical.identified())));
+    DicomDataSet image = set(Images.write(burned, DICOM));
+    assertThat(image.text(DicomHeader.BURNED_IN)).contains("YES");
+    assertThat(image.text(DicomHeader.IDENTITY_REMOVED)).contains("NO");
+    assertThat(image.has(0x00120063)).isFalse();
+    assertThat(image.has(0x00120064)).isFalse();
+
+    DicomDataSet mask =
+        set(
+            DicomSegmentation.binary(
+                source.width(),
+                source.height(),
+                List.of(
+                    new DicomSegmentation.Segment(
+                        "lesion", new float[source.width() * source.height()])),
+                burned.metadata()));
+    assertThat(mask.text(DicomHeader.IDENTITY_REMOVED)).as("a mask has no text").contains("YES");
+    assertThat(mask.has(DicomHeader.BURNED_IN)).isFalse();
   }
 
   @Test

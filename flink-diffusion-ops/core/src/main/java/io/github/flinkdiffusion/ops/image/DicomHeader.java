@@ -8,6 +8,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -31,6 +32,14 @@ final class DicomHeader {
 
   /** Which frame of a file that has several, counted from 1; a file itself has no such element. */
   static final int FRAME_NUMBER = 0x00081160;
+
+  /** Whether the pixels show text that may identify the patient, as far as the file says it. */
+  static final int BURNED_IN = 0x00280301;
+
+  static final int IDENTITY_REMOVED = 0x00120062;
+
+  /** How it was removed. */
+  static final List<Integer> REMOVAL = List.of(0x00120063, 0x00120064);
 
   /** A block of this project's own elements, of which one holds the texts. */
   static final int OWNER = 0x00990010;
@@ -75,6 +84,7 @@ final class DicomHeader {
               Map.entry(0x00200013, "IS"),
               Map.entry(0x00200060, "CS"),
               Map.entry(0x00201040, "LO"),
+              Map.entry(BURNED_IN, "CS"),
               Map.entry(0x00281054, "LO"),
               Map.entry(0x00282110, "CS")));
 
@@ -154,7 +164,7 @@ final class DicomHeader {
       elements.text(0x00200013, "IS", "1");
     }
     if (!source.identified()) {
-      elements.text(0x00120062, "CS", "YES");
+      elements.text(IDENTITY_REMOVED, "CS", "YES");
       elements.text(0x00120063, "LO", "Basic Application Confidentiality Profile");
       elements.code(0x00120064, "113100", "DCM", "Basic Application Confidentiality Profile");
     }

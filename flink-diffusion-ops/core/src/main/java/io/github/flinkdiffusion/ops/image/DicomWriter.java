@@ -41,6 +41,11 @@ final class DicomWriter {
         0x00080008,
         "CS",
         "DERIVED\\SECONDARY" + (type.length > 2 ? "\\" + type[2].strip() : "\\OTHER"));
+    if (!source.identified() && source.attribute(DicomHeader.BURNED_IN).equals("YES")) {
+      // Only the attributes are free of it; that alone is not what YES means.
+      elements.text(DicomHeader.IDENTITY_REMOVED, "CS", "NO");
+      DicomHeader.REMOVAL.forEach(elements::without);
+    }
     elements.text(
         0x00082111, "ST", "Made by a diffusion model; see the audit record in 0099,1001.");
     if (!source.attribute(DicomHeader.CLASS).isEmpty()) {
