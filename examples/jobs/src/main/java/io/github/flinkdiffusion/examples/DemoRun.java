@@ -19,6 +19,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.apache.flink.api.common.JobExecutionResult;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.ConfigOption;
@@ -61,13 +62,23 @@ final class DemoRun {
   }
 
   /**
-   * @param id which its answer carries
+   * @param id which its answer carries, unless it is answered together with others
    * @param key of its record, which decides the partition
    * @param value as it is sent
+   * @param together the id of the one answer that it and others get, unless it fails by itself; its
+   *     own id when it is answered alone
    */
-  record Request(String id, String key, byte[] value) {
+  record Request(String id, String key, byte[] value, String together) {
+    Request(String id, String key, byte[] value) {
+      this(id, key, value, id);
+    }
+
     Request(String id, byte[] value) {
       this(id, id, value);
+    }
+
+    private boolean answered(Map<String, Integer> answers) {
+      return answers.containsKey(id) || answers.containsKey(together);
     }
   }
 
@@ -118,19 +129,19 @@ final class DemoRun {
     try (BatchMetrics metrics = BatchMetrics.collect();
         TemporaryFolder checkpoints = TemporaryFolder.create("flink-diffusion-checkpoints");
         ResultReader reader = reader(begin, requests);
-        Progress progress = Progress.of(requests.size())) {
+        Progress progress = Progress.of(expected(requests))) {
       long started = System.nanoTime();
       JobClient client = !startsJob ? null : start(begin, metrics, checkpoints);
       CompletableFuture<JobExecutionResult> ended =
           client == null ? new CompletableFuture<>() : client.getJobExecutionResult();
       try {
-        while (reader.answered() < requests.size()) {
+        while (!answered(requests, reader)) {
           if (ended.isDone()) {
             ended.get();
             throw new DemoException("The Flink job ended before every request was answered.");
           }
           reader.poll(POLL);
-          progress.at(reader.answered(), reader.begun());
+          progress.at(Math.min(reader.answered(), expected(requests)), reader.begun());
         }
       } finally {
         if (client != null && !ended.isDone()) {
@@ -145,6 +156,20 @@ final class DemoRun {
       check(requests, reader);
       return new Results(reader.images(), reader.failures(), making, metrics.sizes());
     }
+  }
+
+  /** Answers when no request fails by itself that is answered together with others. */
+  private static int expected(List<Request> requests) {
+    return (int) requests.stream().map(Request::together).distinct().count();
+  }
+
+  private static boolean answered(List<Request> requests, ResultReader reader) {
+    // Each request has an answer or shares one, so fewer than these cannot be all.
+    if (reader.answered() < expected(requests)) {
+      return false;
+    }
+    Map<String, Integer> answers = reader.answersById();
+    return requests.stream().allMatch(request -> request.answered(answers));
   }
 
   private void send(List<Request> requests) throws InterruptedException {
@@ -220,7 +245,12 @@ final class DemoRun {
         topics,
         JobFormats.results(settings),
         of(begin, topic -> !topic.equals(topics.requests())),
-        requests.stream().map(Request::id).collect(Collectors.toSet()));
+        ids(requests).collect(Collectors.toSet()));
+  }
+
+  /** Of all answers that may come. */
+  private static Stream<String> ids(List<Request> requests) {
+    return requests.stream().flatMap(request -> Stream.of(request.id(), request.together()));
   }
 
   private static Map<TopicPartition, Long> of(
@@ -235,7 +265,12 @@ final class DemoRun {
     Map<String, Integer> answers = reader.answersById();
     List<String> wrong =
         requests.stream()
-            .map(Request::id)
+            .flatMap(
+                request ->
+                    request.answered(answers)
+                        ? Stream.of(request.id(), request.together()).filter(answers::containsKey)
+                        : Stream.of(request.id()))
+            .distinct()
             .filter(id -> answers.getOrDefault(id, 0) != 1)
             .map(id -> id + " (" + answers.getOrDefault(id, 0) + ")")
             .toList();

@@ -4,6 +4,8 @@
  */
 package io.github.flinkdiffusion.examples;
 
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
@@ -22,6 +24,7 @@ import io.github.flinkdiffusion.ops.operator.ImageTaskCheck;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
+import io.github.flinkdiffusion.ops.serving.SeriesOptions;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -34,6 +37,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
@@ -42,6 +46,7 @@ import java.util.stream.Collectors;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.MemorySize;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -53,6 +58,7 @@ import picocli.CommandLine.Parameters;
 abstract class ImageDemo implements Callable<Integer> {
   private static final int MOST_SLICES = 1000;
   private static final int DEFAULT_STEPS = 4;
+  private static final Duration SERIES_TIMEOUT = Duration.ofSeconds(5);
   private static final Pattern RANGE = Pattern.compile("(\\d{1,6})(?:-(\\d{1,6}))?");
 
   @Mixin private DemoOptions options;
@@ -60,7 +66,8 @@ abstract class ImageDemo implements Callable<Integer> {
   @Parameters(
       paramLabel = "FILE",
       description =
-          "Images: PNG, JPEG, TIFF, GeoTIFF, DICOM, NIfTI (default: the model's example inputs).")
+          "Images: PNG, JPEG, TIFF, GeoTIFF, DICOM, NIfTI. Of a folder, all files in it (default:"
+              + " the model's example inputs).")
   private List<Path> files = new ArrayList<>();
 
   @Option(
@@ -112,6 +119,13 @@ abstract class ImageDemo implements Callable<Integer> {
           "Frames of DICOM files or slices of NIfTI volumes, counted from 0. Each becomes an image"
               + " of its own (default: ${DEFAULT-VALUE}).")
   private String slices;
+
+  @Option(
+      names = "--series",
+      description =
+          "The files are slices of DICOM series. Each series has one result, a NIfTI volume, or"
+              + " with -Ddiffusion.image.format=DICOM one DICOM SEG. Series with gaps fail.")
+  private boolean series;
 
   @Option(
       names = "--bands",
@@ -176,7 +190,9 @@ abstract class ImageDemo implements Callable<Integer> {
     DeviceSpec where = Engines.standard().device(options.device());
     Configuration settings = settings(modelPath);
     check(settings);
-    List<ImageReport.Input> inputs = inputs(modelPath);
+    List<Path> chosen = chosen(modelPath);
+    List<SeriesFolder.Member> gathered = series ? SeriesFolder.series(chosen) : List.of();
+    List<ImageReport.Input> inputs = inputs(chosen);
     EventWriter<ImageTaskEvent> writer =
         JobFormats.requests(settings)
             .writer(ImageTaskEvent.class, Topics.ofImageTasks(topicPrefix).requests());
@@ -190,21 +206,30 @@ abstract class ImageDemo implements Callable<Integer> {
       settings.set(PayloadOptions.STORE, store.toAbsolutePath().toUri().toString());
     }
     PayloadStore payloads = new PayloadStore(PayloadSettings.of(settings));
+    PayloadStore sent = series ? byReference(settings) : payloads;
     List<DemoRun.Request> requests = new ArrayList<>();
     for (ImageReport.Input input : inputs) {
+      String together =
+          gathered.stream()
+              .filter(member -> member.slices().contains(input.file()))
+              .findFirst()
+              .map(SeriesFolder.Member::uid)
+              .orElse(input.id());
       ImageTaskEvent task =
-          task(input.id(), payloads.write(input.file(), ""))
+          task(input.id(), sent.write(input.file(), ""))
               .setParameters(
                   input.page().isPresent()
                       ? Map.of("page", Integer.toString(input.page().getAsInt()))
                       : Map.of())
               .build();
-      requests.add(new DemoRun.Request(task.getId(), writer.write(task)));
+      requests.add(new DemoRun.Request(task.getId(), task.getId(), writer.write(task), together));
     }
     System.err.printf(
         Locale.ROOT,
         "%s with %s on %s; starting %s%n",
-        Count.of(requests.size(), "image"),
+        series
+            ? "%s of %d series".formatted(Count.of(requests.size(), "file"), gathered.size())
+            : Count.of(requests.size(), "image"),
         modelFolder.name(),
         where,
         options.hasKafka() ? "Flink" : "Kafka and Flink");
@@ -218,9 +243,17 @@ abstract class ImageDemo implements Callable<Integer> {
                         settings,
                         true,
                         parallelism,
-                        (env, topics, start) ->
-                            ImageTaskJob.create().startingAt(start).define(env, topics))
+                        (env, topics, start) -> {
+                          if (series) {
+                            SeriesJob.create().startingAt(start).define(env, topics);
+                          } else {
+                            ImageTaskJob.create().startingAt(start).define(env, topics);
+                          }
+                        })
                     .make(requests));
+    if (series) {
+      inputs = answered(inputs, gathered, results);
+    }
     ImageReport report =
         new ImageReport(
             folder,
@@ -233,10 +266,30 @@ abstract class ImageDemo implements Callable<Integer> {
       throw new DemoException(
           "%s failed; the reasons are in %s."
               .formatted(
-                  Count.of(results.failures().size(), requests.size(), "image"),
+                  Count.of(results.failures().size(), inputs.size(), series ? "result" : "image"),
                   folder.path().resolve(OutputFolder.SUMMARY_TEXT)));
     }
     return 0;
+  }
+
+  /** Series, and files that failed by themselves: what has an answer of its own. */
+  private static List<ImageReport.Input> answered(
+      List<ImageReport.Input> files, List<SeriesFolder.Member> gathered, DemoRun.Results results) {
+    Set<String> ids =
+        Stream.concat(
+                results.images().stream().map(ImageEvent::getId),
+                results.failures().stream().map(FailureEvent::getId))
+            .collect(Collectors.toSet());
+    return Stream.concat(gathered.stream().map(ImageReport.Input::of), files.stream())
+        .filter(input -> ids.contains(input.id()))
+        .toList();
+  }
+
+  /** Slices of a series are references, however small they are. */
+  private static PayloadStore byReference(Configuration settings) {
+    return new PayloadStore(
+        PayloadSettings.of(
+            new Configuration(settings).set(PayloadOptions.INLINE_LIMIT, MemorySize.ZERO)));
   }
 
   /** Asks the model whether it accepts what the options say, without loading it. */
@@ -286,12 +339,16 @@ abstract class ImageDemo implements Callable<Integer> {
     if (bands != null) {
       settings.setString(ImageTaskOptions.BANDS.key(), bands);
     }
+    if (series) {
+      // All files are there before the job starts.
+      settings.set(SeriesOptions.TIMEOUT, SERIES_TIMEOUT);
+    }
     options.addTo(settings);
     return settings;
   }
 
-  private List<ImageReport.Input> inputs(Path modelPath) throws IOException {
-    List<Path> chosen = files;
+  private List<Path> chosen(Path modelPath) throws IOException {
+    List<Path> chosen = SeriesFolder.files(files);
     if (files.isEmpty()) {
       Path examples = modelPath.resolve("inputs");
       if (!Files.isDirectory(examples)) {
@@ -306,6 +363,10 @@ abstract class ImageDemo implements Callable<Integer> {
                 .toList();
       }
     }
+    return chosen;
+  }
+
+  private List<ImageReport.Input> inputs(List<Path> chosen) {
     // A broker of one's own remembers earlier runs.
     String run = UUID.randomUUID().toString().substring(0, 8);
     List<ImageReport.Input> inputs = new ArrayList<>();
@@ -314,7 +375,10 @@ abstract class ImageDemo implements Callable<Integer> {
         throw new DemoException("There is no file " + file + " that can be read.");
       }
       for (OptionalInt page : pages(file)) {
-        String id = String.format(Locale.ROOT, "%s-%03d", run, inputs.size() + 1);
+        // Failures of a series name its slices by their ids.
+        String id =
+            String.format(Locale.ROOT, "%s-%03d", run, inputs.size() + 1)
+                + (series ? " " + file.getFileName() : "");
         inputs.add(new ImageReport.Input(id, file, page));
       }
     }
@@ -365,7 +429,7 @@ abstract class ImageDemo implements Callable<Integer> {
           "Invalid value '%s' for --slices: expected a range such as 0-99, a number, or all"
               .formatted(slices));
     }
-    if (count == 1) {
+    if (count == 1 || series) {
       return List.of(OptionalInt.empty());
     }
     long first = all ? 0 : Long.parseLong(range.group(1));

@@ -35,11 +35,13 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.function.Supplier;
@@ -90,10 +92,36 @@ final class ImageReport {
   /**
    * An image that was sent.
    *
+   * @param file or the middle one of a series
    * @param page of the file, if it has several
+   * @param series whose files were answered together; null for a file that was answered alone
+   * @param name of its results' files
    */
-  record Input(String id, Path file, OptionalInt page) {
-    String name() {
+  record Input(String id, Path file, OptionalInt page, SeriesFolder.Member series, String name) {
+    Input(String id, Path file, OptionalInt page) {
+      this(id, file, page, null, name(file, page));
+    }
+
+    static Input of(SeriesFolder.Member series) {
+      return new Input(series.uid(), series.middle(), OptionalInt.empty(), series, series.name());
+    }
+
+    /** The inputs, of which no two have one name, as files of several folders may. */
+    static List<Input> distinct(List<Input> inputs) {
+      Set<String> taken = new HashSet<>();
+      return inputs.stream()
+          .map(
+              input -> {
+                String name = input.name;
+                for (int i = 2; !taken.add(name.toLowerCase(Locale.ROOT)); i++) {
+                  name = input.name + "-" + i;
+                }
+                return new Input(input.id, input.file, input.page, input.series, name);
+              })
+          .toList();
+    }
+
+    private static String name(Path file, OptionalInt page) {
       String whole = file.getFileName().toString().replaceAll("\\.nii\\.gz$", ".nii");
       String name = whole.contains(".") ? whole.substring(0, whole.lastIndexOf('.')) : whole;
       return page.isPresent() ? String.format(Locale.ROOT, "%s-%03d", name, page.getAsInt()) : name;
@@ -101,6 +129,10 @@ final class ImageReport {
 
     /** For a person. */
     String source() {
+      if (series != null) {
+        return "%s (%s of series %s)"
+            .formatted(series.name(), Count.of(series.slices().size(), "slice"), series.uid());
+      }
       return page.isPresent() ? file + " slice " + page.getAsInt() : file.toString();
     }
   }
@@ -166,7 +198,7 @@ final class ImageReport {
     ContactSheet shown =
         ContactSheet.columns(sheet.columns).pictureSize(SHEET_PICTURE_PIXELS).title(title);
     List<Result> written = new ArrayList<>();
-    for (Input input : inputs) {
+    for (Input input : Input.distinct(inputs)) {
       ImageEvent image = images.get(input.id());
       if (image != null) {
         written.add(write(input, image, written.size() < SHEET_ROWS ? shown : null));
@@ -262,11 +294,12 @@ final class ImageReport {
         raster(() -> Images.read(input.file(), SHOWN.withPage(input.page().orElse(0))));
     Optional<Raster> after =
         image.getMask() == null
-            ? raster(payloads.read(picture))
-            : raster(payloads.read(image.getMask())).map(mask -> outlined(before, mask));
+            ? raster(input, picture)
+            : raster(input, image.getMask())
+                .map(mask -> turned(input, image.getMask()) ? mask : outlined(before, mask));
     shown.add(
         before.orElse(Raster.filled(1, 1, 1, 0)),
-        input.name(),
+        input.series() == null ? input.name() : input.name() + ", middle slice",
         before.map(seen -> seen.width() + " x " + seen.height()).orElse("too large to show"));
     if (sheet == Sheet.ENLARGED && before.isPresent() && after.isPresent()) {
       showGain(shown, before.get(), after.get());
@@ -281,7 +314,7 @@ final class ImageReport {
     }
     if (image.getUncertainty() != null) {
       shown.add(
-          raster(payloads.read(image.getUncertainty()))
+          raster(input, image.getUncertainty())
               .map(ImageReport::brightened)
               .orElse(Raster.filled(1, 1, 1, 0)),
           "uncertainty",
@@ -314,8 +347,16 @@ final class ImageReport {
     shown.add(model, Sheet.ENLARGED.answer, part);
   }
 
-  private static Optional<Raster> raster(byte[] file) {
-    return raster(() -> Images.read(file, SHOWN));
+  /** A result; of a series, the slice that its file is. */
+  private Optional<Raster> raster(Input input, Payload result) throws IOException {
+    byte[] file = payloads.read(result);
+    int page = input.series() == null ? 0 : input.series().slices().size() / 2;
+    return raster(() -> Images.read(file, SHOWN.withPage(page)));
+  }
+
+  /** Whether the result's slices are shown with another side up or left than the source's. */
+  private static boolean turned(Input input, Payload result) {
+    return input.series() != null && result.getMediaType().equals("application/x-nifti");
   }
 
   private static Optional<Raster> raster(Supplier<Raster> read) {
@@ -399,6 +440,9 @@ final class ImageReport {
             most.stream()
                 .map(Found::text)
                 .collect(Collectors.joining(", ", most.isEmpty() ? "" : ": ", "")));
+      } else if (result.mask() != null) {
+        // Of a volume, no regions are looked for.
+        line(text, "  %s: %s", result.input(), result.mask());
       }
     }
     for (Failure failure : failures) {

@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.ops.operator.DiffusionBuilder;
 import io.github.flinkdiffusion.ops.operator.DiffusionStreams;
 import java.util.List;
 import java.util.function.BiConsumer;
+import java.util.function.BiFunction;
 import java.util.function.Function;
 import java.util.function.UnaryOperator;
 import org.apache.avro.specific.SpecificRecord;
@@ -43,13 +44,35 @@ record KafkaJob<E extends SpecificRecord>(
       Topics topics,
       OffsetsInitializer start,
       UnaryOperator<DataStream<ImageEvent>> beforeSink) {
+    define(env, topics, start, beforeSink, Requests::of);
+  }
+
+  /** Requests for the operator, and those that it cannot get. */
+  record Requests<E>(DataStream<E> events, DataStream<FailureEvent> failures) {
+    static <E> Requests<E> of(DataStream<E> events, DataStream<FailureEvent> failures) {
+      return new Requests<>(events, failures);
+    }
+  }
+
+  /**
+   * As {@link #define(StreamExecutionEnvironment, Topics, OffsetsInitializer, UnaryOperator)}.
+   *
+   * @param beforeOperator what is between the topic's requests and the operator
+   */
+  void define(
+      StreamExecutionEnvironment env,
+      Topics topics,
+      OffsetsInitializer start,
+      UnaryOperator<DataStream<ImageEvent>> beforeSink,
+      BiFunction<DataStream<E>, DataStream<FailureEvent>, Requests<E>> beforeOperator) {
     source.setTopics(topics.requests());
     if (start != null) {
       source.setStartingOffsets(start);
     }
-    Decoded.Split<E> requests =
+    Decoded.Split<E> decoded =
         Decoded.split(
             env.fromSource(source.build(env), WatermarkStrategy.noWatermarks(), name).uid(name));
+    Requests<E> requests = beforeOperator.apply(decoded.events(), decoded.failures());
 
     DiffusionStreams pictures = operator.apply(requests.events());
     // Bytes that are no request and requests that cannot be done are failures alike.

@@ -51,11 +51,11 @@ import picocli.CommandLine.Option;
     description = {
       "Generate a result again and compare: is this image what its audit record says?",
       "",
-      "A result is a PNG or TIFF file that Flink Diffusion generated, or an event with one. The"
-          + " record in it names the model, the inputs and all parameters. Model folder and"
-          + " input files are checked against it by their SHA-256, then the request is sent"
-          + " through the operator on a Flink cluster in this process. A request that shared its"
-          + " network calls with others is rounded a little differently when it runs alone.",
+      "A result is a PNG, TIFF, DICOM or NIfTI file that Flink Diffusion generated, or an event"
+          + " with one. The record in it names the model, the inputs and all parameters. Model"
+          + " folder and input files are checked against it by their SHA-256, then the request is"
+          + " sent through the operator on a Flink cluster in this process. A request that shared"
+          + " its network calls with others is rounded a little differently when it runs alone.",
       ""
     },
     footer = {
@@ -84,7 +84,8 @@ public final class ReplayTool implements Callable<Integer> {
     @CommandLine.Parameters(
         paramLabel = "RESULT",
         arity = "1",
-        description = "A PNG or TIFF file, or a file with an image event as it is in Kafka.")
+        description =
+            "A PNG, TIFF, DICOM or NIfTI file, or a file with an image event as it is in Kafka.")
     private Path file;
 
     @Option(

@@ -15,7 +15,8 @@ import picocli.CommandLine.Command;
     description = {
       "Send medical slices through Kafka and Flink, and write a mask of each, with an uncertainty,"
           + " the regions found (GeoJSON, with areas) and a contact sheet.",
-      "Each frame of a DICOM file and each slice of a NIfTI volume has a result of its own.",
+      "Each frame of a DICOM file and each slice of a NIfTI volume has a result of its own. With"
+          + " --series, all files of a DICOM series have one together.",
       "Starts a Kafka broker and a Flink cluster in this process.",
       ""
     })

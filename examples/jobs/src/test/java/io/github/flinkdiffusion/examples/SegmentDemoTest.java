@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.examples;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -118,6 +119,21 @@ class SegmentDemoTest {
     assertThat(feature.path("geometry").path("type").asText()).isEqualTo("Polygon");
     assertThat(feature.path("properties").path("areaPixels").asInt()).isEqualTo(12);
     assertThat(regions.path("coordinates").asText()).contains("pixels");
+  }
+
+  @Test
+  void filesOfOneNameHaveResultsOfTheirOwn() {
+    List<ImageReport.Input> inputs =
+        ImageReport.Input.distinct(
+            List.of(
+                new ImageReport.Input("a", Path.of("ct/IM1.dcm"), OptionalInt.empty()),
+                new ImageReport.Input("b", Path.of("mr/IM1.dcm"), OptionalInt.empty()),
+                new ImageReport.Input("c", Path.of("mr/im1.png"), OptionalInt.empty()),
+                new ImageReport.Input("d", Path.of("mr/IM1-2.dcm"), OptionalInt.empty())));
+    assertThat(inputs)
+        .extracting(ImageReport.Input::id, ImageReport.Input::name)
+        .containsExactly(
+            tuple("a", "IM1"), tuple("b", "IM1-2"), tuple("c", "im1-3"), tuple("d", "IM1-2-2"));
   }
 
   @Test
