@@ -66,6 +66,20 @@ class ThroughputCurveTest {
   }
 
   @Test
+  void aSizeWhoseFirstCallsAreAllDisturbedIsTriedAgain() {
+    int[] calls = {0};
+    callsTake(rows -> rows == 2 && calls[0]++ < 5 ? 500 : 10);
+    assertThat(measured()).isEqualTo(ThroughputCurve.MOST_ROWS);
+  }
+
+  @Test
+  void aSizeThatIsSlowerEndsTheMeasurement() {
+    callsTake(rows -> rows < 4 ? 10 : 100L * rows);
+    assertThat(measured()).isEqualTo(2);
+    assertThat(Duration.ofNanos(ticker.nanos())).isLessThan(ThroughputCurve.BUDGET);
+  }
+
+  @Test
   void whatDoesNotFitIntoMemoryIsNotTriedAgain() {
     callsTake(rows -> 10);
     pipeline.rowsThatFit = 5;
