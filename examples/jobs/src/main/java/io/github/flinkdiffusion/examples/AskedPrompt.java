@@ -153,7 +153,7 @@ record AskedPrompt(
         reason.getCause() instanceof ImageException && !files.isEmpty()
             ? files.entrySet().stream()
                 .map(Map.Entry::toString)
-                .collect(Collectors.joining(", ", " The images are ", "."))
+                .collect(Collectors.joining(", ", " (images: ", ")"))
             : "";
     return new DemoException(
         "%s, \"%s\": %s%s".formatted(where, shown(), reason.getMessage(), images), reason);

@@ -13,6 +13,7 @@ import io.github.flinkdiffusion.ops.prompt.NetworkTags;
 import io.github.flinkdiffusion.ops.prompt.PromptLanguage;
 import io.github.flinkdiffusion.ops.prompt.PromptSyntaxException;
 import io.github.flinkdiffusion.ops.prompt.Schedule;
+import io.github.flinkdiffusion.ops.prompt.UnpairedBracket;
 import io.github.flinkdiffusion.ops.prompt.WeightedText;
 import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
@@ -79,6 +80,17 @@ final class PromptNotes {
                     "%s knows %s of \"%s\" only in: %s"
                         .formatted(
                             model(prompt), part, prompt.getPrompt(), String.join(", ", wholes))));
+    UnpairedBracket.first(prompt.getPrompt(), language(prompt))
+        .ifPresent(
+            from ->
+                lines.add(
+                    "\"%s\" has a bracket without its partner, at \"%s\": %s"
+                        .formatted(
+                            prompt.getPrompt(),
+                            from,
+                            language(prompt) == PromptLanguage.A1111
+                                ? "an opening one counts to the end, a closing one is a character"
+                                : "it is a character")));
     return lines;
   }
 
@@ -96,12 +108,8 @@ final class PromptNotes {
 
   /** The prompt without what its language writes between words, such as weights. */
   private static String ownWords(PromptEvent prompt) {
-    PromptLanguage language =
-        PromptLanguage.named(
-                prompt.getParameters().getOrDefault(Parameters.PROMPT_LANGUAGE.name(), ""))
-            .orElse(PromptLanguage.PLAIN);
     try {
-      return switch (language) {
+      return switch (language(prompt)) {
         case PLAIN -> prompt.getPrompt();
         case A1111 -> wordsOfWebUi(prompt.getPrompt());
         case COMPEL ->
@@ -114,6 +122,12 @@ final class PromptNotes {
     } catch (PromptSyntaxException notInThatLanguage) {
       return prompt.getPrompt(); // the job refuses it, and says why
     }
+  }
+
+  private static PromptLanguage language(PromptEvent prompt) {
+    return PromptLanguage.named(
+            prompt.getParameters().getOrDefault(Parameters.PROMPT_LANGUAGE.name(), ""))
+        .orElse(PromptLanguage.PLAIN);
   }
 
   private static String wordsOfWebUi(String prompt) {

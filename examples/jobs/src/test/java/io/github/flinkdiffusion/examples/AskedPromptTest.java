@@ -77,7 +77,7 @@ class AskedPromptTest {
                 new InvalidRequestException(
                     "The request's controlImage: no image", new ImageException("no image"))))
         .hasMessage(
-            "Prompt 1, \"a cat\": The request's controlImage: no image The images are controlImage=%s."
+            "Prompt 1, \"a cat\": The request's controlImage: no image (images: controlImage=%s)"
                 .formatted(image));
     assertThat(prompt.refused(new InvalidRequestException("steps is 0")))
         .hasMessage("Prompt 1, \"a cat\": steps is 0");

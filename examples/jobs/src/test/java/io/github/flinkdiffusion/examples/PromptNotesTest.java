@@ -44,6 +44,33 @@ class PromptNotesTest {
         .containsExactlyElementsOf(words == null ? List.of() : List.of(words.split(" ")));
   }
 
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          plain  | a (red heart                    |
+          a1111  | a ((red) heart)                 |
+          a1111  | a \\(red heart                  |
+          a1111  | a ((red:1.3) heart on blue      | ((red:1.3) heart on ...
+          a1111  | a [red heart                    | [red heart
+          a1111  | a (red] heart) on blue          | ] heart) on blue
+          compel | a (red heart on blue            | (red heart on blue
+          compel | a heart) on blue                | ) on blue
+          compel | a (heart)+ [on blue             |
+          """)
+  void aBracketWithoutItsPartnerIsNamed(String language, String prompt, String from) {
+    PromptEvent event =
+        PromptEvent.newBuilder()
+            .setId("p")
+            .setPrompt(prompt)
+            .setParameters(Map.of("promptLanguage", language))
+            .build();
+    assertThat(notes.lines(event).stream().filter(line -> line.contains("partner")))
+        .hasSize(from == null ? 0 : 1)
+        .allSatisfy(line -> assertThat(line).contains("partner, at \"" + from + "\": "));
+  }
+
   @Test
   void promptsThatAnImageIsMixedWithAreLookedAt() {
     PromptEvent event =
