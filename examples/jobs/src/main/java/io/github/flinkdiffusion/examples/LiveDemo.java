@@ -26,6 +26,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.Callable;
 import org.apache.flink.configuration.Configuration;
@@ -161,6 +162,7 @@ public final class LiveDemo implements Callable<Integer> {
             .writer(ImageTaskEvent.class, Topics.ofImageTasks(topicPrefix).requests());
     JobFormats.results(settings);
     OutputFolder.check(options.out());
+    hintAtPrompt(modelFolder).ifPresent(System.err::println);
 
     OutputFolder folder = OutputFolder.create(options.out());
     DemoCommand.logTo(folder.path().resolve(OutputFolder.LOG));
@@ -236,6 +238,15 @@ public final class LiveDemo implements Callable<Integer> {
         .setPrompt(prompt)
         .setStrength(strength)
         .setSteps(ofSteps);
+  }
+
+  /** What to say where the model reads a prompt and there is none. */
+  private Optional<String> hintAtPrompt(ModelFolder folder) {
+    return prompt.isBlank() && folder.has("text_encoder")
+        ? Optional.of(
+            "%s reads a prompt, and there is none: say with --prompt what the frames are to show."
+                .formatted(folder.name()))
+        : Optional.empty();
   }
 
   /** Asks the model whether it accepts what the options say, without loading it. */

@@ -73,10 +73,10 @@ final class LiveReport {
         .append(
             String.format(
                 Locale.ROOT,
-                "%d frames in %.1f s, %.1f frames/s with the start of the job. Flicker: mean"
+                "%s in %.1f s, %.1f frames/s with the start of the job. Flicker: mean"
                     + " difference, in levels of 255, of successive results where the frames are"
                     + " equal.%n",
-                frames,
+                Count.of(frames, "frame"),
                 seconds,
                 frames / seconds))
         .toString();

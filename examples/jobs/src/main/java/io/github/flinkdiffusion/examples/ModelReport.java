@@ -54,9 +54,9 @@ final class ModelReport {
     }
     System.out.printf(
         Locale.ROOT,
-        "  weights on disk: %.1f MiB in %d files%n",
+        "  weights on disk: %.1f MiB in %s%n",
         size(files) / MEBIBYTE,
-        files.size());
+        Count.of(files.size(), "file"));
     printMemory();
     ModelDomain.of(model.path())
         .ifPresent(domain -> domain.lines().forEach(line -> System.out.println("  " + line)));

@@ -54,9 +54,9 @@ final class ReplayReport {
     text.append(
         String.format(
             Locale.ROOT,
-            "  %s, %d steps of %s, seed %d%n%n",
+            "  %s, %s of %s, seed %d%n%n",
             audit.task(),
-            audit.steps(),
+            Count.of(audit.steps(), "step"),
             audit.scheduler(),
             audit.seed()));
     text.append(String.format(Locale.ROOT, format, "", "recorded", "here", "").stripTrailing());

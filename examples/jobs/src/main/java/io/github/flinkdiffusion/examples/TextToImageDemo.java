@@ -75,8 +75,8 @@ public final class TextToImageDemo implements Callable<Integer> {
       description =
           "Read prompts from a text file, or from standard input if it is '-': one prompt on each"
               + " line. A line may also be a JSON object, whose fields win over the options, such"
-              + " as {\"prompt\": \"a red heart\", \"seed\": 7, \"width\": 64, \"height\": 64,"
-              + " \"negativePrompt\": \"blue\", \"parameters\": {\"model\": \"emoji\"}} (all"
+              + " as {\"prompt\": \"a heart\", \"seed\": 7, \"width\": 64, \"height\": 64,"
+              + " \"negativePrompt\": \"stars\", \"parameters\": {\"model\": \"emoji\"}} (all"
               + " fields: docs/schemas/PromptEvent.schema.json; models: -Ddiffusion.models).")
   private Path file;
 

@@ -63,7 +63,7 @@ import picocli.CommandLine.Option;
       "",
       "With --send it is a console producer instead: every line of standard input is a record of"
           + " the topic prompts, as kafka-console-producer.sh would send it. A line is"
-          + " {\"prompt\": \"a red heart\"}.",
+          + " {\"prompt\": \"a heart\"}.",
       ""
     })
 public final class TopicsDemo implements Callable<Integer> {
@@ -185,7 +185,7 @@ public final class TopicsDemo implements Callable<Integer> {
       JobClient job = env.executeAsync("topics");
       try {
         System.out.printf(
-            "Kafka listens at %s. Send lines such as {\"prompt\": \"a red heart\"} to the topic"
+            "Kafka listens at %s. Send lines such as {\"prompt\": \"a heart\"} to the topic"
                 + " prompts:%n  examples/topics --send%n  kafka-console-producer.sh"
                 + " --bootstrap-server %s --topic prompts   (part of Kafka:"
                 + " kafka.apache.org/downloads)%nImages go to the topic images and to %s. Ctrl-C"
@@ -305,9 +305,9 @@ public final class TopicsDemo implements Callable<Integer> {
       millis.sort(null);
       System.out.printf(
           Locale.ROOT,
-          "%d images, visible after their prompts: median %d ms, 95 %% within %d ms, all within %d"
+          "%s, visible after their prompts: median %d ms, 95 %% within %d ms, all within %d"
               + " ms (%s, checkpoints every %s)%n",
-          millis.size(),
+          Count.of(millis.size(), "image"),
           millis.get(millis.size() / 2),
           millis.get((int) Math.min(millis.size() - 1, Math.ceil(millis.size() * MANY) - 1)),
           millis.get(millis.size() - 1),

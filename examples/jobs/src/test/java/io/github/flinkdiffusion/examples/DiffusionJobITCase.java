@@ -261,7 +261,7 @@ class DiffusionJobITCase {
   }
 
   private static PromptEvent prompt(String id) {
-    return PromptEvent.newBuilder().setId(id).setPrompt("a red heart").setSteps(1).build();
+    return PromptEvent.newBuilder().setId(id).setPrompt("a heart").setSteps(1).build();
   }
 
   private static String readmesJob() throws IOException {

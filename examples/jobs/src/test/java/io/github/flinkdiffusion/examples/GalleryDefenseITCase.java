@@ -55,7 +55,7 @@ class GalleryDefenseITCase extends GalleryOnKafka {
 
   @Test
   void aChangeNeedsTheTokenOfThePage() throws Exception {
-    String prompt = "{\"prompt\": \"a red heart\"}";
+    String prompt = "{\"prompt\": \"a heart\"}";
     assertThat(post("/api/prompts", prompt, Map.of()).statusCode()).isEqualTo(403);
     assertThat(post("/api/prompts", prompt, Map.of("X-CSRF-Token", "guess")).statusCode())
         .isEqualTo(403);

@@ -101,7 +101,7 @@ abstract class GalleryOnKafka {
   }
 
   static PromptEvent prompt(String id) {
-    return PromptEvent.newBuilder().setId(id).setPrompt("a red heart").build();
+    return PromptEvent.newBuilder().setId(id).setPrompt("a heart").build();
   }
 
   static ImageEvent image(String id, String prompt, float level) {

@@ -80,7 +80,9 @@ public final class ModelFolderPipelines implements PipelineFactory {
       name.append(" seen by ").append(settings.imageEncoder());
     }
     if (!settings.allowedLoras().isEmpty()) {
-      name.append(", ").append(settings.allowedLoras().size()).append(" LoRAs allowed");
+      name.append(", ")
+          .append(settings.allowedLoras().size())
+          .append(settings.allowedLoras().size() == 1 ? " LoRA allowed" : " LoRAs allowed");
     }
     if (!settings.safetyChecker()) {
       name.append(", unchecked");
