@@ -259,6 +259,7 @@ abstract class ImageDemo implements Callable<Integer> {
             folder,
             sheet(),
             payloads,
+            ShownImage.of(settings),
             "%s on %s, parallelism %d".formatted(modelFolder.name(), where, parallelism));
     System.out.print(report.write(inputs, results, Duration.ofNanos(System.nanoTime() - begin)));
     System.out.println("Results are in " + folder.path());

@@ -174,16 +174,20 @@ final class ImageReport {
   private final OutputFolder folder;
   private final Sheet sheet;
   private final PayloadStore payloads;
+  private final ShownImage how;
   private final String title;
 
   /**
    * @param payloads where large results are
+   * @param how the sheet shows images
    * @param title of the sheet
    */
-  ImageReport(OutputFolder folder, Sheet sheet, PayloadStore payloads, String title) {
+  ImageReport(
+      OutputFolder folder, Sheet sheet, PayloadStore payloads, ShownImage how, String title) {
     this.folder = folder;
     this.sheet = sheet;
     this.payloads = payloads;
+    this.how = how;
     this.title = title;
   }
 
@@ -291,10 +295,10 @@ final class ImageReport {
   private void show(ContactSheet shown, Input input, ImageEvent image, Payload picture)
       throws IOException {
     Optional<Raster> before =
-        raster(() -> Images.read(input.file(), SHOWN.withPage(input.page().orElse(0))));
+        raster(() -> how.input(Images.read(input.file(), SHOWN.withPage(input.page().orElse(0)))));
     Optional<Raster> after =
         image.getMask() == null
-            ? raster(input, picture)
+            ? raster(input, picture).map(how::result)
             : raster(input, image.getMask())
                 .map(mask -> turned(input, image.getMask()) ? mask : outlined(before, mask));
     shown.add(
@@ -315,6 +319,7 @@ final class ImageReport {
     if (image.getUncertainty() != null) {
       shown.add(
           raster(input, image.getUncertainty())
+              .map(ShownImage::withoutMissing)
               .map(ImageReport::brightened)
               .orElse(Raster.filled(1, 1, 1, 0)),
           "uncertainty",

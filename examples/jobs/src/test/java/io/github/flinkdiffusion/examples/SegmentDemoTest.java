@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.examples;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.offset;
 import static org.assertj.core.api.Assertions.tuple;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -23,12 +24,14 @@ import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.BitSet;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.function.IntSupplier;
@@ -92,6 +95,7 @@ class SegmentDemoTest {
                 OutputFolder.create(folder.resolve("out")),
                 ImageReport.Sheet.SEGMENTED,
                 new PayloadStore(PayloadSettings.of(new Configuration())),
+                ShownImage.of(new Configuration()),
                 "m on cpu")
             .write(
                 List.of(
@@ -119,6 +123,21 @@ class SegmentDemoTest {
     assertThat(feature.path("geometry").path("type").asText()).isEqualTo("Polygon");
     assertThat(feature.path("properties").path("areaPixels").asInt()).isEqualTo(12);
     assertThat(regions.path("coordinates").asText()).contains("pixels");
+  }
+
+  @Test
+  void theSheetShowsTheBandsAndTheRangeThatTheModelSees() {
+    Configuration job =
+        new Configuration()
+            .set(ImageTaskOptions.BANDS, List.of(4, 1, 2))
+            .set(ImageTaskOptions.VALUE_RANGE, "0..510");
+    float[] values = {0.2f, 0.4f, 0.6f, 0.8f, 1f, 0f, 0.5f, 0.1f};
+    BitSet missing = new BitSet();
+    missing.set(2);
+    Raster scene = new Raster(4, 1, 2, values).withNoData(missing);
+    Raster shown = ShownImage.of(job).input(scene);
+    assertThat(shown.data())
+        .containsExactly(new float[] {0.25f, 0.05f, 0.1f, 0.2f, 0, 0.4f}, offset(1e-6f));
   }
 
   @Test
