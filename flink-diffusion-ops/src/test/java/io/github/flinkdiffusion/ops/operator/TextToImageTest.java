@@ -23,6 +23,7 @@ import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import io.github.flinkdiffusion.ops.serving.LabelSettings;
+import io.github.flinkdiffusion.ops.serving.LiveOptions;
 import io.github.flinkdiffusion.ops.serving.LiveSettings;
 import io.github.flinkdiffusion.ops.serving.ModelFolderPipelines;
 import io.github.flinkdiffusion.ops.serving.ModelSettings;
@@ -206,6 +207,20 @@ class TextToImageTest {
     job.setString("diffusion.audit.in-pictures", "false");
     DiffusionOptions.refuseUnknown(job);
     assertThat(DiffusionSettings.of(job).auditInPictures()).isFalse();
+  }
+
+  @Test
+  void onlyImageTasksAreFramesOfStreams() {
+    List<DiffusionBuilder<?, ?>> others =
+        List.of(
+            Diffusion.textToImage().setOption(LiveOptions.ENABLED, true),
+            Diffusion.imageToText().setOption(LiveOptions.ENABLED, true));
+    for (DiffusionBuilder<?, ?> other : others) {
+      assertThatThrownBy(() -> other.apply(null))
+          .isInstanceOf(DiffusionException.class)
+          .hasMessageContaining("diffusion.live.enabled")
+          .hasMessageContaining("Diffusion.imageTasks()");
+    }
   }
 
   @Test

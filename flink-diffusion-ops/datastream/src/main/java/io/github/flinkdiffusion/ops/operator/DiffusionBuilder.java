@@ -392,6 +392,11 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
    * @throws DiffusionException when a setting is missing or not accepted
    */
   public DiffusionStreams apply(DataStream<E> requests) {
+    if (set.get(LiveOptions.ENABLED) && !takesFrames()) {
+      throw new DiffusionException(
+          "Invalid value 'true' for option '%s' of the operator '%s': only Diffusion.imageTasks() processes frames of streams; leave it out."
+              .formatted(LiveOptions.ENABLED.key(), name));
+    }
     ReadableConfig job = requests.getExecutionEnvironment().getConfiguration();
     DiffusionOptions.refuseUnknown(job);
     Configuration config = new Configuration();
@@ -448,6 +453,11 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
       relay.uid(uid + "-" + whatName);
     }
     return board;
+  }
+
+  /** Whether requests may be frames of streams. */
+  boolean takesFrames() {
+    return false;
   }
 
   /** Whether its results are texts; else they are images. */

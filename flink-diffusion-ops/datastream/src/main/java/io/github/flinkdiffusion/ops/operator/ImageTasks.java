@@ -106,6 +106,11 @@ public final class ImageTasks extends DiffusionBuilder<ImageTaskEvent, ImageTask
   }
 
   @Override
+  boolean takesFrames() {
+    return true;
+  }
+
+  @Override
   DataStream<ImageTaskEvent> arranged(
       DataStream<ImageTaskEvent> requests, DiffusionSettings settings) {
     return settings.live().enabled() ? requests.keyBy(FrameId::key, Types.STRING) : requests;
