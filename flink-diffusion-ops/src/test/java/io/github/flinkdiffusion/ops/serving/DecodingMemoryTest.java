@@ -83,4 +83,19 @@ class DecodingMemoryTest {
     assertThat(enough.read(png, ReadOptions.DEFAULT).width()).isEqualTo(8);
     assertThat(enough.reserve(320).granted()).as("given back").isDone();
   }
+
+  @Test
+  void aTasksThreadReadsWithoutWaitingForOthers() {
+    byte[] png = PngCodec.encode(Raster.filled(3, 8, 8, 0.5f));
+    DecodingMemory all = new DecodingMemory(1 << 20);
+    DecodingMemory.Reservation others = all.reserve(1 << 20);
+    assertThat(all.readAtOnce(png, ReadOptions.DEFAULT).width()).isEqualTo(8);
+    DecodingMemory.Reservation next = all.reserve(1 << 20);
+    assertThat(next.granted()).isNotDone();
+    others.close();
+    assertThat(next.granted()).as("what was read is given back").isDone();
+    assertThatThrownBy(() -> memory.readAtOnce(png, ReadOptions.DEFAULT))
+        .isInstanceOf(ImageException.class)
+        .hasMessageContaining("bytes of heap; at most 100");
+  }
 }

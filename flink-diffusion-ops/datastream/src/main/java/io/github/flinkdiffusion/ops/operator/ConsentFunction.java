@@ -13,8 +13,8 @@ import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.image.ImageException;
-import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.serving.ProcessServices;
 import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
@@ -106,7 +106,10 @@ final class ConsentFunction<E extends SpecificRecord> extends ProcessFunction<E,
               : FailureMessages.shortened(image.getKey(), MOST_SHOWN);
       try {
         ScreenClassifiers.Seen seen =
-            networks.look(Images.read(store.read(image.getValue()), ReadOptions.DEFAULT));
+            networks.look(
+                ProcessServices.OF_PROCESS
+                    .decoding()
+                    .readAtOnce(store.read(image.getValue()), ReadOptions.DEFAULT));
         if (seen.found().isPresent()) {
           fail(
               request,

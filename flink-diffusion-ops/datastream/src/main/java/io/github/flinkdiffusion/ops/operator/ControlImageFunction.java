@@ -12,10 +12,10 @@ import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.image.ImageException;
-import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.serving.ProcessServices;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -89,7 +89,11 @@ final class ControlImageFunction<E extends SpecificRecord> extends ProcessFuncti
         rasters.put(
             step.name(),
             step.made(
-                image == null ? Images.read(store.read(source), ReadOptions.DEFAULT) : image));
+                image == null
+                    ? ProcessServices.OF_PROCESS
+                        .decoding()
+                        .readAtOnce(store.read(source), ReadOptions.DEFAULT)
+                    : image));
       } catch (ImageException e) {
         throw new ImageException("The request's %s: %s".formatted(step.name(), e.getMessage()), e);
       }

@@ -10,11 +10,11 @@ import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.image.ImageException;
-import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.quality.Diversity;
+import io.github.flinkdiffusion.ops.serving.ProcessServices;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Map;
@@ -114,7 +114,11 @@ final class DiversityWindows extends KeyedProcessFunction<String, ImageEvent, Di
     }
     byte[] thumbnail;
     try {
-      thumbnail = thumbnail(Images.read(store.read(Payloads.image(image)), ReadOptions.DEFAULT));
+      thumbnail =
+          thumbnail(
+              ProcessServices.OF_PROCESS
+                  .decoding()
+                  .readAtOnce(store.read(Payloads.image(image)), ReadOptions.DEFAULT));
     } catch (ImageException | PayloadException e) {
       unreadable.inc();
       LOG.warn(

@@ -19,6 +19,7 @@ import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.serving.ProcessServices;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -98,7 +99,10 @@ final class ScreeningFunction extends ProcessFunction<ImageEvent, ImageEvent> {
     Raster raster;
     ScreenClassifiers.Seen seen;
     try {
-      raster = Images.read(store.read(Payloads.image(image)), ReadOptions.DEFAULT);
+      raster =
+          ProcessServices.OF_PROCESS
+              .decoding()
+              .readAtOnce(store.read(Payloads.image(image)), ReadOptions.DEFAULT);
       seen = networks.look(raster);
     } catch (ImageException | PayloadException e) {
       // It may show anything.

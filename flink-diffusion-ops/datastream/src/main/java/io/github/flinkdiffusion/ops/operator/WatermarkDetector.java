@@ -10,10 +10,10 @@ import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.image.ImageException;
-import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.image.SpreadWatermark;
 import io.github.flinkdiffusion.ops.image.WatermarkKey;
+import io.github.flinkdiffusion.ops.serving.ProcessServices;
 import java.nio.file.Path;
 import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.functions.RichFlatMapFunction;
@@ -50,7 +50,9 @@ final class WatermarkDetector extends RichFlatMapFunction<ImageEvent, WatermarkR
       out.collect(
           watermark
               .read(
-                  Images.read(store.read(Payloads.image(image)), ReadOptions.DEFAULT),
+                  ProcessServices.OF_PROCESS
+                      .decoding()
+                      .readAtOnce(store.read(Payloads.image(image)), ReadOptions.DEFAULT),
                   allScales ? SpreadWatermark.Search.ALL : SpreadWatermark.Search.COMMON)
               .map(
                   found ->

@@ -113,6 +113,35 @@ public final class DecodingMemory {
    * @throws ImageException as {@link Images#read} does, and for an image that could never fit
    */
   public Raster read(byte[] file, ReadOptions options) {
+    try (Reservation reservation = reserve(bytes(file, options))) {
+      reservation.granted().join();
+      return Images.read(file, options);
+    }
+  }
+
+  /**
+   * The same without waiting, for a task's thread: who holds the memory may need that thread to
+   * give it back. The image counts at once, so that others wait for it; for as long as it is read,
+   * more than {@link #capacity} may be taken, by one image for each such thread.
+   *
+   * @throws ImageException as {@link #read}
+   */
+  public Raster readAtOnce(byte[] file, ReadOptions options) {
+    long bytes = bytes(file, options);
+    synchronized (this) {
+      taken += bytes;
+    }
+    try {
+      return Images.read(file, options);
+    } finally {
+      synchronized (this) {
+        taken -= bytes;
+      }
+      grantNext();
+    }
+  }
+
+  private long bytes(byte[] file, ReadOptions options) {
     byte[] head = Arrays.copyOf(file, Math.min(file.length, DecodedSize.HEAD_BYTES));
     DecodedSize size = DecodedSize.of(head, file.length, options.limits());
     long bytes = size.peakBytes();
@@ -121,9 +150,6 @@ public final class DecodingMemory {
           "Reading the image (%s) takes %d bytes of heap; at most %d, half of the heap, are available. Send a smaller image, or raise taskmanager.memory.task.heap.size."
               .formatted(size.extent(), bytes, capacity));
     }
-    try (Reservation reservation = reserve(bytes)) {
-      reservation.granted().join();
-      return Images.read(file, options);
-    }
+    return bytes;
   }
 }
