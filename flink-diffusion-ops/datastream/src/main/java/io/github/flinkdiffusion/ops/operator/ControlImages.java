@@ -31,7 +31,7 @@ import org.jspecify.annotations.Nullable;
  * of it; an image task without that name has it made of its {@code image}.
  *
  * <pre>{@code
- * ControlledStreams<PromptEvent> controlled =
+ * RequestStreams<PromptEvent> controlled =
  *     Diffusion.controlImages().addFit("controlImage", 512, 512).addEdges("controlImage", 100, 200)
  *         .applyToPrompts(prompts);
  * DiffusionStreams results = Diffusion.textToImage().setModel(folder).apply(controlled.requests());
@@ -135,7 +135,7 @@ public final class ControlImages {
    *
    * @throws DiffusionException if there is nothing to do
    */
-  public ControlledStreams<ImageTaskEvent> apply(DataStream<ImageTaskEvent> requests) {
+  public RequestStreams<ImageTaskEvent> apply(DataStream<ImageTaskEvent> requests) {
     return applied(requests, ImageTaskEvent.class);
   }
 
@@ -144,11 +144,11 @@ public final class ControlImages {
    *
    * @throws DiffusionException if there is nothing to do
    */
-  public ControlledStreams<PromptEvent> applyToPrompts(DataStream<PromptEvent> requests) {
+  public RequestStreams<PromptEvent> applyToPrompts(DataStream<PromptEvent> requests) {
     return applied(requests, PromptEvent.class);
   }
 
-  private <E extends SpecificRecordBase> ControlledStreams<E> applied(
+  private <E extends SpecificRecordBase> RequestStreams<E> applied(
       DataStream<E> requests, Class<E> kind) {
     if (steps.isEmpty()) {
       throw new DiffusionException(
@@ -168,6 +168,6 @@ public final class ControlImages {
     if (uid != null) {
       made.uid(uid);
     }
-    return new ControlledStreams<>(made, made.getSideOutput(DiffusionOperator.FAILURES));
+    return new RequestStreams<>(made, made.getSideOutput(DiffusionOperator.FAILURES));
   }
 }

@@ -30,7 +30,7 @@ import org.jspecify.annotations.Nullable;
  * reference, such as the number of a signed form.
  *
  * <pre>{@code
- * ConsentStreams<ImageTaskEvent> allowed =
+ * RequestStreams<ImageTaskEvent> allowed =
  *     Diffusion.consent().addClassifier("faces", "/models/face-detection", Map.of("face", 0.5))
  *         .apply(tasks);
  * DiffusionStreams results = Diffusion.imageTasks().setModel(folder).apply(allowed.requests());
@@ -96,7 +96,7 @@ public final class InputConsent {
    *
    * @throws DiffusionException without a classifier
    */
-  public ConsentStreams<ImageTaskEvent> apply(DataStream<ImageTaskEvent> requests) {
+  public RequestStreams<ImageTaskEvent> apply(DataStream<ImageTaskEvent> requests) {
     return applied(requests, ImageTaskEvent.class);
   }
 
@@ -105,11 +105,11 @@ public final class InputConsent {
    *
    * @throws DiffusionException without a classifier
    */
-  public ConsentStreams<PromptEvent> applyToPrompts(DataStream<PromptEvent> requests) {
+  public RequestStreams<PromptEvent> applyToPrompts(DataStream<PromptEvent> requests) {
     return applied(requests, PromptEvent.class);
   }
 
-  private <E extends SpecificRecordBase> ConsentStreams<E> applied(
+  private <E extends SpecificRecordBase> RequestStreams<E> applied(
       DataStream<E> requests, Class<E> kind) {
     if (classifiers.isEmpty()) {
       throw new DiffusionException(
@@ -129,6 +129,6 @@ public final class InputConsent {
     if (uid != null) {
       allowed.uid(uid);
     }
-    return new ConsentStreams<>(allowed, allowed.getSideOutput(DiffusionOperator.FAILURES));
+    return new RequestStreams<>(allowed, allowed.getSideOutput(DiffusionOperator.FAILURES));
   }
 }
