@@ -43,7 +43,6 @@ import org.apache.flink.configuration.RpcOptions;
 import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.kafka.clients.producer.ProducerRecord;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -73,8 +72,6 @@ public final class GalleryDemo implements Callable<Integer> {
   private static final int FIRST_PROMPTS = 12;
   private static final int DEFAULT_STEPS = 25;
   private static final int BATCH_ROWS = 8;
-  private static final double MINI_EMOJI_GUIDANCE = 2;
-  private static final String MINI_EMOJI = "mini-emoji";
   private static final List<String> ENLARGED = List.of("himalaya.png", "java.png");
   private static final List<String> SEGMENTED = List.of("slice-60.png", "slice-96.png");
 
@@ -88,16 +85,7 @@ public final class GalleryDemo implements Callable<Integer> {
           "Where the page is, on localhost; 0 for any free one (default: ${DEFAULT-VALUE}).")
   private int port;
 
-  @Option(
-      names = "--model",
-      paramLabel = "MODEL",
-      converter = ModelPath.class,
-      defaultValue = "${sys:flinkdiffusion.home:-.}/examples/models/mini-emoji",
-      showDefaultValue = CommandLine.Help.Visibility.NEVER,
-      description =
-          "Model for prompts: a folder in diffusers' layout, or hf://owner/name (default:"
-              + " examples/models/mini-emoji).")
-  private Path model;
+  @Mixin private PromptModel model;
 
   @Option(
       names = "--device",
@@ -233,7 +221,7 @@ public final class GalleryDemo implements Callable<Integer> {
                     "enlarge", "Enlarge 4x (satellite)", topicPrefix + "enlarge-tasks", 4, 2),
                 new GalleryTopics.Task(
                     "segment", "Find the brain (MRI slice)", topicPrefix + "segment-tasks", 4, 4)));
-    ModelFolder promptModel = ModelFolder.open(model);
+    ModelFolder promptModel = ModelFolder.open(model.folder());
     System.err.printf("Starting Kafka and Flink with %s%n", promptModel.name());
     try (EmbeddedKafka kafka = EmbeddedKafka.builder().start();
         TemporaryFolder state = TemporaryFolder.create("flink-diffusion-gallery")) {
@@ -242,7 +230,7 @@ public final class GalleryDemo implements Callable<Integer> {
       Configuration settings = settings(kafka.bootstrapServers(), state, folder, promptModel);
       StreamExecutionEnvironment env =
           StreamExecutionEnvironment.createLocalEnvironment(1, settings);
-      new GalleryJob(topics, model.toAbsolutePath(), tasks).define(env);
+      new GalleryJob(topics, model.folder().toAbsolutePath(), tasks).define(env);
       JobClient job = env.executeAsync("gallery");
       try {
         if (!empty) {
@@ -256,7 +244,7 @@ public final class GalleryDemo implements Callable<Integer> {
                 null,
                 new PayloadStore(PayloadSettings.of(settings)),
                 real,
-                hints(model),
+                hints(model.folder()),
                 new GalleryResender(client, topics.failures(), null),
                 new GalleryReplayer(ownModels(), List.of(folder), device),
                 port),
@@ -332,8 +320,8 @@ public final class GalleryDemo implements Callable<Integer> {
             .set(DiffusionOptions.PROGRESS_EVERY_STEPS, 1)
             .set(DiffusionOptions.PREVIEW_EVERY_STEPS, 1)
             .set(PayloadOptions.STORE, payloadFolder);
-    if (promptModel.name().equals(MINI_EMOJI)) {
-      settings.set(DiffusionOptions.DEFAULT_GUIDANCE_SCALE, MINI_EMOJI_GUIDANCE);
+    if (promptModel.name().equals(PromptNotes.MINI_EMOJI)) {
+      settings.set(DiffusionOptions.DEFAULT_GUIDANCE_SCALE, PromptModel.MINI_EMOJI_GUIDANCE);
       // Measuring three models' devices would delay the first image, and these are small.
       settings.set(DiffusionOptions.BATCH_ROWS, BATCH_ROWS);
     }
@@ -345,7 +333,7 @@ public final class GalleryDemo implements Callable<Integer> {
       EmbeddedKafka kafka, GalleryTopics topics, Map<String, Path> tasks, String promptModel)
       throws IOException {
     List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
-    if (promptModel.equals(MINI_EMOJI)) {
+    if (promptModel.equals(PromptNotes.MINI_EMOJI)) {
       for (String prompt : Prompts.builtIn().subList(0, FIRST_PROMPTS)) {
         PromptEvent event =
             PromptEvent.newBuilder()
@@ -391,7 +379,7 @@ public final class GalleryDemo implements Callable<Integer> {
     try (var folders = Files.list(home)) {
       folders.forEach(folder -> models.put(folder.getFileName().toString(), folder));
     }
-    models.put(ModelFolder.open(model).name(), model);
+    models.put(ModelFolder.open(model.folder()).name(), model.folder());
     return models;
   }
 }

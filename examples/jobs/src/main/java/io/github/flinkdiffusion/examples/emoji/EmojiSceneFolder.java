@@ -4,7 +4,6 @@
  */
 package io.github.flinkdiffusion.examples.emoji;
 
-import io.github.flinkdiffusion.ops.image.Images;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -13,7 +12,7 @@ import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Option;
+import picocli.CommandLine.Mixin;
 
 /**
  * Writes the scenes that mini-emoji was trained on as a folder of images with captions, for recipes
@@ -24,14 +23,7 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     description = "Writes mini-emoji's training scenes as images with captions.")
 public final class EmojiSceneFolder implements Callable<Integer> {
-  @Option(
-      names = "--images",
-      required = true,
-      description = "Folder img/google/64 of the unpacked npm package emoji-datasource-google.")
-  private Path images;
-
-  @Option(names = "--out", required = true, description = "Folder to write to.")
-  private Path out;
+  @Mixin private EmojiFolder folder;
 
   public static void main(String[] args) {
     System.exit(new CommandLine(new EmojiSceneFolder()).execute(args));
@@ -40,7 +32,7 @@ public final class EmojiSceneFolder implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     List<EmojiScene> scenes = EmojiVocabulary.trainingScenes();
-    write(EmojiImages.open(images), scenes, out);
+    write(folder.images(), scenes, folder.out());
     System.out.printf("%d scenes%n", scenes.size());
     return 0;
   }
@@ -49,9 +41,7 @@ public final class EmojiSceneFolder implements Callable<Integer> {
     Files.createDirectories(out);
     for (int i = 0; i < scenes.size(); i++) {
       String name = String.format(Locale.ROOT, "%03d", i);
-      Files.write(
-          out.resolve(name + ".png"), Images.write(scenes.get(i).render(pictures), "image/png"));
-      Files.writeString(out.resolve(name + ".txt"), scenes.get(i).prompt());
+      EmojiFolder.write(out, name, scenes.get(i).render(pictures), scenes.get(i).prompt());
     }
   }
 }

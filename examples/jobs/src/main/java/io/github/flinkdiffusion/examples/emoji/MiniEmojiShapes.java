@@ -6,8 +6,6 @@ package io.github.flinkdiffusion.examples.emoji;
 
 import io.github.flinkdiffusion.examples.emoji.EmojiVocabulary.Background;
 import io.github.flinkdiffusion.examples.emoji.EmojiVocabulary.Emoji;
-import io.github.flinkdiffusion.ops.image.Images;
-import io.github.flinkdiffusion.ops.image.Raster;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,6 +13,7 @@ import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -26,17 +25,9 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     description = "Writes images and shapes to train a ControlNet for examples/models/mini-emoji.")
 public final class MiniEmojiShapes implements Callable<Integer> {
-  private static final String PNG = "image/png";
   private static final int LEAST_SIDE = 28;
 
-  @Option(
-      names = "--images",
-      required = true,
-      description = "Folder img/google/64 of the unpacked npm package emoji-datasource-google.")
-  private Path images;
-
-  @Option(names = "--out", required = true, description = "Folder to write.")
-  private Path out;
+  @Mixin private EmojiFolder folder;
 
   @Option(
       names = "--count",
@@ -50,14 +41,13 @@ public final class MiniEmojiShapes implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    EmojiImages pictures = EmojiImages.open(images);
-    System.out.printf("%,d images in %s%n", write(pictures), out);
+    System.out.printf("%,d images in %s%n", write(folder.images()), folder.out());
     return 0;
   }
 
   private int write(EmojiImages pictures) throws IOException {
-    Path shown = Files.createDirectories(out.resolve("images"));
-    Path shapes = Files.createDirectories(out.resolve("shapes"));
+    Path shown = Files.createDirectories(folder.out().resolve("images"));
+    Path shapes = Files.createDirectories(folder.out().resolve("shapes"));
     SplittableRandom random = new SplittableRandom(0);
     int number = 0;
     for (Emoji emoji : EmojiVocabulary.emoji()) {
@@ -73,17 +63,15 @@ public final class MiniEmojiShapes implements Callable<Integer> {
                   ? EmojiSize.LARGE
                   : EmojiSize.SMALL;
           String name = "%05d".formatted(number++);
-          write(shown, name, placed.render(pictures));
-          write(shapes, name, placed.shape(pictures));
-          Files.writeString(
-              shown.resolve(name + ".txt"), new EmojiScene(emoji, background, size).prompt());
+          EmojiFolder.write(
+              shown,
+              name,
+              placed.render(pictures),
+              new EmojiScene(emoji, background, size).prompt());
+          EmojiFolder.write(shapes, name, placed.shape(pictures));
         }
       }
     }
     return number;
-  }
-
-  private static void write(Path folder, String name, Raster image) throws IOException {
-    Files.write(folder.resolve(name + ".png"), Images.write(image, PNG));
   }
 }
