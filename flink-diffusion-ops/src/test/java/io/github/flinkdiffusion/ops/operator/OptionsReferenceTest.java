@@ -50,6 +50,18 @@ class OptionsReferenceTest {
       | --- | --- | --- | --- |
       """;
 
+  private static final String IN_FLIGHT =
+      """
+
+      ## When a job starts again with other values
+      A checkpoint or savepoint holds each request at the step that it has reached. This is what becomes of it when the job
+      starts again with another value of an option. With another value of any option that is not in this table, the request
+      continues at its step, to the same image. `InFlightChangesTest` tries each.
+
+      | option | change | a prompt | an image task |
+      | --- | --- | --- | --- |
+      """;
+
   private record Section(
       String title, String text, Class<?> declaring, List<ConfigOption<?>> options) {}
 
@@ -119,6 +131,21 @@ class OptionsReferenceTest {
       page.append("\n## ").append(section.title).append("\n").append(section.text).append("\n");
       page.append(TABLE);
       append(section.options, page);
+    }
+    page.append(IN_FLIGHT);
+    for (ImageDeciders.Change change : ImageDeciders.all()) {
+      if (change.prompt() != ImageDeciders.Effect.NOTHING
+          || change.task() != ImageDeciders.Effect.NOTHING) {
+        page.append("| `")
+            .append(change.key())
+            .append("` | ")
+            .append(change.when())
+            .append(" | ")
+            .append(change.prompt().text)
+            .append(" | ")
+            .append(change.task().text)
+            .append(" |\n");
+      }
     }
     return page.toString();
   }

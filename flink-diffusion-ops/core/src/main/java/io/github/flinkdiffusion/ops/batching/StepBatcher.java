@@ -126,7 +126,7 @@ public final class StepBatcher implements AutoCloseable {
           "Request " + work.request().id() + " was submitted to a session that is closed.");
     }
     if (work instanceof Work.Resumed resumed) {
-      List<String> differences = model().info().basis().differencesFrom(resumed.snapshot().basis());
+      List<String> differences = model().differencesFrom(resumed.snapshot());
       if (!differences.isEmpty()) {
         throw new IllegalArgumentException(
             ("Request %s cannot continue on model %s, because its earlier steps were computed"

@@ -4,6 +4,8 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import org.apache.flink.annotation.Internal;
 
@@ -19,6 +21,21 @@ public interface Model {
 
   /** What its requests may say and what stands for what they do not. */
   Signature signature();
+
+  /**
+   * Why a trajectory of an earlier run cannot go on here: what it was begun with is not what
+   * decides its image now, or its request says what no request may say here.
+   *
+   * @return a text for each, such as {@code precision (FLOAT32, now BFLOAT16)}; empty when it may
+   *     go on
+   */
+  default List<String> differencesFrom(TrajectorySnapshot saved) {
+    List<String> differences = new ArrayList<>(info().basis().differencesFrom(saved.basis()));
+    signature()
+        .notTaken(saved.request())
+        .forEach(name -> differences.add("%s (taken, now not)".formatted(name)));
+    return differences;
+  }
 
   /** Channels of the image that requests bring; 3 where they bring none. */
   default int imageChannels() {

@@ -126,6 +126,16 @@ public final class Signature {
     return rules.stream().anyMatch(rule -> rule.parameter() == parameter);
   }
 
+  /** Names of what a request says that is not taken, in their order. */
+  List<String> notTaken(GenerationRequest request) {
+    GenerationSpec spec = new GenerationSpec(request.id(), request.arguments());
+    return request.arguments().parameters().stream()
+        .filter(each -> !takes(each) && !saysNothing(each, spec))
+        .map(Parameter::name)
+        .sorted()
+        .toList();
+  }
+
   public List<Entry> entries() {
     return rules.stream().map(Rule::entry).toList();
   }

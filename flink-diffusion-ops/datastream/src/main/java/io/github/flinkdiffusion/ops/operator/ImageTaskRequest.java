@@ -148,7 +148,7 @@ final class ImageTaskRequest extends Request {
     if (progress.isNone()) {
       return;
     }
-    List<String> differences = progress.differencesFrom(model().info().basis(), open.fingerprint());
+    List<String> differences = progress.differencesFrom(model(), open.fingerprint());
     if (differences.isEmpty()) {
       host.meters().restoredTrajectories.inc(progress.running().size());
       resumable.putAll(progress.running());

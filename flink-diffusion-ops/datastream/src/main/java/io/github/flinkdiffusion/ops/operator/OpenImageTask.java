@@ -38,6 +38,7 @@ import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Seeds;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
+import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.BitSet;
@@ -68,6 +69,7 @@ final class OpenImageTask implements AutoCloseable {
   private final ModelBands bands;
   private static final Raster ONE_PIXEL = new Raster(1, 1, 1, new float[1]);
 
+  private final ImageSettings how;
   private final TaskPlan plan;
   private final boolean placed;
   private final GenerationSpec asked;
@@ -87,6 +89,7 @@ final class OpenImageTask implements AutoCloseable {
       Optional<TaskScenes> mask,
       Map<Parameter<Raster>, Raster> others,
       ModelBands bands,
+      ImageSettings how,
       TaskPlan plan,
       boolean placed,
       GenerationSpec asked,
@@ -99,6 +102,7 @@ final class OpenImageTask implements AutoCloseable {
     this.mask = mask;
     this.others = others;
     this.bands = bands;
+    this.how = how;
     this.plan = plan;
     this.placed = placed;
     this.asked = asked;
@@ -205,6 +209,7 @@ final class OpenImageTask implements AutoCloseable {
               mask,
               others,
               bands,
+              how,
               plan,
               plan.isTiled(),
               asked,
@@ -221,6 +226,7 @@ final class OpenImageTask implements AutoCloseable {
           mask,
           others,
           bands,
+          how,
           plan,
           plan.isTiled(),
           asked,
@@ -344,10 +350,46 @@ final class OpenImageTask implements AutoCloseable {
     return plan;
   }
 
-  /** What must be equal for progress on parts to be worth anything. */
+  /**
+   * What must be equal for progress on parts to be worth anything: how the image is cut, how its
+   * values are read, and what each part asks of the model. The latter is a digest, because nothing
+   * may log a prompt.
+   */
   String fingerprint() {
-    return plan.fingerprint()
-        + versions().map(channel -> ", a file of " + channel.version()).collect(joining());
+    String cut =
+        plan.fingerprint()
+            + versions().map(channel -> ", a file of " + channel.version()).collect(joining());
+    return TaskProgress.plan(cut, reading() + "request " + askedOfEach().digest().substring(0, 16));
+  }
+
+  /** What parts ask in common, without the images, which are the request's own. */
+  private Arguments askedOfEach() {
+    Arguments all = whole().arguments();
+    return all.without(
+        all.parameters().stream()
+            .filter(parameter -> parameter.type() == Raster.class)
+            .toArray(Parameter<?>[]::new));
+  }
+
+  /** The job's settings that decide which numbers the model sees. */
+  private String reading() {
+    Map<String, String> decisive = new TreeMap<>(how.parameters());
+    decisive
+        .keySet()
+        .retainAll(
+            List.of(
+                ImageTaskOptions.BANDS.key(),
+                ImageTaskOptions.VALUE_RANGE.key(),
+                ImageTaskOptions.NOT_FINITE_AS.key()));
+    if (sources.image().selection().bands().isPresent()) {
+      decisive.remove(ImageTaskOptions.BANDS.key());
+    }
+    if (sources.image().selection().range().isPresent()) {
+      decisive.remove(ImageTaskOptions.VALUE_RANGE.key());
+    }
+    return decisive.entrySet().stream()
+        .map(each -> each.getKey() + " " + each.getValue() + ", ")
+        .collect(joining());
   }
 
   private Stream<PayloadChannel> versions() {

@@ -94,7 +94,7 @@ final class PromptRequest extends Request implements RequestListener {
     begun = true;
     if (restored.isPresent()) {
       TrajectorySnapshot trajectory = restored.get();
-      List<String> differences = model().info().basis().differencesFrom(trajectory.basis());
+      List<String> differences = model().differencesFrom(trajectory);
       if (differences.isEmpty()) {
         host.meters().restoredTrajectories.inc();
         LOG.debug("Request {} continues after step {}.", prompt.getId(), trajectory.step());

@@ -7,16 +7,20 @@ package io.github.flinkdiffusion.ops.operator;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.Basis;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.SortedSet;
+import java.util.TreeSet;
+import java.util.regex.Pattern;
 
 /**
  * How far an image task has come, part by part.
  *
  * @param basis what decided it besides the request
- * @param plan fingerprint of the plan that the parts are of
+ * @param plan what {@link #plan(String, String)} makes of how the image was cut and what its parts
+ *     ask; what earlier versions saved has the former alone
  * @param running parts that go on at a step
  * @param samples finished parts of tiles that are not finished
  * @param tiles results of finished tiles, see {@link TileResults}
@@ -41,16 +45,32 @@ record TaskProgress(
     return running.isEmpty() && samples.isEmpty() && tiles.isEmpty();
   }
 
+  private static final String AND = " | ";
+
   /**
-   * Why it is worth nothing: with another model or another plan, parts would not fit together.
+   * @param cut how the image is cut into parts
+   * @param asked what they have in common
+   */
+  static String plan(String cut, String asked) {
+    return cut + AND + asked;
+  }
+
+  /**
+   * Why it is worth nothing: with another model, another plan or other settings, parts would not
+   * fit together.
    *
    * @return empty when the task may go on
    */
-  List<String> differencesFrom(Basis now, String planNow) {
-    List<String> differences = new ArrayList<>(now.differencesFrom(basis));
-    if (!plan.equals(planNow)) {
-      differences.add("plan (%s, now %s)".formatted(plan, planNow));
+  List<String> differencesFrom(Model now, String planNow) {
+    SortedSet<String> differences = new TreeSet<>(now.info().basis().differencesFrom(basis));
+    running.values().forEach(part -> differences.addAll(now.differencesFrom(part)));
+    String[] before = plan.split(Pattern.quote(AND), 2);
+    String[] after = planNow.split(Pattern.quote(AND), 2);
+    if (!before[0].equals(after[0])) {
+      differences.add("plan (%s, now %s)".formatted(before[0], after[0]));
+    } else if (before.length == 2 && !before[1].equals(after[1])) {
+      differences.add("what each part asks (%s, now %s)".formatted(before[1], after[1]));
     }
-    return differences;
+    return List.copyOf(differences);
   }
 }

@@ -46,7 +46,10 @@ public final class ModelFolderPipelines implements PipelineFactory {
     this.settings = Objects.requireNonNull(settings);
   }
 
-  /** All but where archives are kept makes a difference. */
+  /**
+   * All but where archives are kept makes a difference: jobs in one process share what has the same
+   * name.
+   */
   @Override
   public String model() {
     StringBuilder name = new StringBuilder(settings.name());
@@ -82,7 +85,17 @@ public final class ModelFolderPipelines implements PipelineFactory {
     if (!settings.allowedLoras().isEmpty()) {
       name.append(", ")
           .append(settings.allowedLoras().size())
-          .append(settings.allowedLoras().size() == 1 ? " LoRA allowed" : " LoRAs allowed");
+          .append(settings.allowedLoras().size() == 1 ? " LoRA allowed (" : " LoRAs allowed (")
+          .append(String.join(", ", settings.allowedLoras()))
+          .append("; up to ")
+          .append(settings.residentLoras())
+          .append(" in memory)");
+    }
+    if (settings.caching() != null) {
+      name.append(", reusing features: ").append(settings.caching());
+    }
+    if (settings.unetGuidance()) {
+      name.append(", guided inside the UNet");
     }
     if (!settings.safetyChecker()) {
       name.append(", unchecked");

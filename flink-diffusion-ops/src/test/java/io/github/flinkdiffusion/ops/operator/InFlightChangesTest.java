@@ -1,0 +1,486 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.ops.operator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.Payload;
+import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.credentials.TestCertificates;
+import io.github.flinkdiffusion.ops.fakes.FakeUpscalers;
+import io.github.flinkdiffusion.ops.fakes.ManualDevices;
+import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.operator.ImageDeciders.Change;
+import io.github.flinkdiffusion.ops.operator.ImageDeciders.Effect;
+import io.github.flinkdiffusion.ops.operator.ImageDeciders.Needs;
+import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import io.github.flinkdiffusion.ops.serving.ModelFolderPipelines;
+import io.github.flinkdiffusion.ops.serving.ModelSettings;
+import io.github.flinkdiffusion.ops.serving.PipelineFactory;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.assertj.core.data.Offset;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Every option changes while a request is under way: the request is saved midway, the job starts
+ * again with another value, and what {@link ImageDeciders} says becomes of the request.
+ */
+@Tag("names-its-engine")
+class InFlightChangesTest {
+  private static final Path FIXTURES = Path.of("src/test/resources/fixtures");
+  private static final Path MODELS = FIXTURES.resolve("models");
+
+  /** A level of eight bits: rows of another batch add up in another order. */
+  private static final Offset<Float> CLOSE = Offset.offset(1.01f / 255);
+
+  @TempDir private static Path temp;
+
+  /** What the table's places in braces are, whatever the request is. */
+  private static final Map<String, String> FILES = new HashMap<>();
+
+  private static final Map<String, Kind> KINDS = new TreeMap<>();
+
+  /** One kind of request, whose model stays loaded while its changes are tried. */
+  private static final class Kind implements AutoCloseable {
+    final String name;
+    final Map<String, String> places;
+    final Map<String, String> base;
+    final Starting starting;
+    final ManualDevices devices = new ManualDevices();
+    final Map<Map<String, String>, Saved> saved = new HashMap<>();
+
+    Kind(String name, Map<String, String> places, Map<String, String> base, Starting starting) {
+      this.name = name;
+      this.places = new HashMap<>(FILES);
+      this.places.putAll(places);
+      this.base = base;
+      this.starting = starting;
+    }
+
+    private Configuration config(Map<String, String> settings) {
+      Map<String, String> all = new HashMap<>(base);
+      all.putAll(settings);
+      all.putIfAbsent("diffusion.batch.rows", "16");
+      all.replaceAll((key, value) -> filled(value));
+      return Configuration.fromMap(all);
+    }
+
+    private String filled(String value) {
+      String filled = value;
+      for (Map.Entry<String, String> place : places.entrySet()) {
+        filled = filled.replace("{" + place.getKey() + "}", place.getValue());
+      }
+      return filled;
+    }
+
+    boolean can(Change change) {
+      return Stream.concat(change.before().values().stream(), change.after().values().stream())
+          .noneMatch(value -> filled(value).contains("{"));
+    }
+
+    InProgress start(Map<String, String> settings) throws Exception {
+      return starting.start(config(settings), devices);
+    }
+
+    /** Begun with these settings, saved when two steps are done, and then gone on undisturbed. */
+    Saved saved(Map<String, String> settings) throws Exception {
+      Saved before = saved.get(settings);
+      if (before == null) {
+        InProgress job = start(settings);
+        job.begin();
+        while (job.meters().steps.getCount() < 2) {
+          assertThat(job.progress()).as("it works until it is saved").isTrue();
+        }
+        OperatorSubtaskState state = job.snapshot();
+        job.settle();
+        assertThat(job.failures()).isEmpty();
+        before = new Saved(state, picture(job), job);
+        saved.put(settings, before);
+      }
+      return before;
+    }
+
+    @Override
+    public void close() throws Exception {
+      for (Saved each : saved.values()) {
+        each.job.close();
+      }
+    }
+  }
+
+  /** The job stays open, so that the next one finds its model loaded. */
+  private record Saved(OperatorSubtaskState state, Raster undisturbed, InProgress job) {}
+
+  private interface Starting {
+    InProgress start(Configuration config, ManualDevices devices) throws Exception;
+  }
+
+  /** A subtask with one request of either type. */
+  private interface InProgress extends AutoCloseable {
+    void begin() throws Exception;
+
+    void restore(OperatorSubtaskState state) throws Exception;
+
+    boolean progress() throws Exception;
+
+    OperatorSubtaskState snapshot() throws Exception;
+
+    DiffusionMetrics meters();
+
+    List<ImageEvent> images();
+
+    List<Map.Entry<FailureReason, String>> failures();
+
+    default void settle() throws Exception {
+      boolean busy = true;
+      while (busy) {
+        busy = progress();
+      }
+    }
+  }
+
+  // ------------------------------------------------------------------ kinds
+
+  private static Starting prompts(PromptEvent event) {
+    return (config, devices) -> {
+      Subtask subtask =
+          new Subtask(
+              new ModelFolderPipelines(ModelSettings.of(config)),
+              DiffusionSettings.of(config),
+              devices.services);
+      return new InProgress() {
+        @Override
+        public void begin() throws Exception {
+          subtask.open();
+          subtask.harness.processElement(event, 0);
+        }
+
+        @Override
+        public void restore(OperatorSubtaskState state) throws Exception {
+          subtask.restore(state);
+        }
+
+        @Override
+        public boolean progress() throws Exception {
+          boolean busy = devices.deviceCall();
+          busy |= devices.encodeOne();
+          return busy | subtask.deliverMail();
+        }
+
+        @Override
+        public OperatorSubtaskState snapshot() throws Exception {
+          return subtask.snapshot();
+        }
+
+        @Override
+        public DiffusionMetrics meters() {
+          return subtask.meters();
+        }
+
+        @Override
+        public List<ImageEvent> images() {
+          return subtask.images();
+        }
+
+        @Override
+        public List<Map.Entry<FailureReason, String>> failures() {
+          return subtask.failures().stream()
+              .map(each -> Map.entry(each.getReason(), each.getMessage()))
+              .toList();
+        }
+
+        @Override
+        public void close() throws Exception {
+          subtask.close();
+        }
+      };
+    };
+  }
+
+  private interface Opening {
+    PipelineFactory of(Configuration config);
+  }
+
+  private static Starting tasks(Raster image, Map<String, String> parameters, Opening opening) {
+    return (config, devices) -> {
+      ImageSubtask subtask =
+          new ImageSubtask(opening.of(config), DiffusionSettings.of(config), devices);
+      return new InProgress() {
+        @Override
+        public void begin() throws Exception {
+          subtask.open();
+          subtask.task(
+              ImageTaskOperatorTest.task("a", image, "image/tiff")
+                  .setParameters(parameters)
+                  .setAttributes(Map.of("customer", "b"))
+                  .build());
+        }
+
+        @Override
+        public void restore(OperatorSubtaskState state) throws Exception {
+          subtask.restore(state);
+        }
+
+        @Override
+        public boolean progress() throws Exception {
+          return subtask.progress();
+        }
+
+        @Override
+        public OperatorSubtaskState snapshot() throws Exception {
+          return subtask.snapshot();
+        }
+
+        @Override
+        public DiffusionMetrics meters() {
+          return subtask.meters();
+        }
+
+        @Override
+        public List<ImageEvent> images() {
+          return subtask.images();
+        }
+
+        @Override
+        public List<Map.Entry<FailureReason, String>> failures() {
+          return subtask.failures().stream()
+              .map(each -> Map.entry(each.getReason(), each.getMessage()))
+              .toList();
+        }
+
+        @Override
+        public void close() throws Exception {
+          subtask.close();
+        }
+      };
+    };
+  }
+
+  private static PromptEvent prompt(Map<String, String> parameters) {
+    return PromptEvent.newBuilder()
+        .setId("a")
+        .setPrompt("a table")
+        .setSeed(5L)
+        .setAttributes(Map.of("customer", "b"))
+        .setParameters(parameters)
+        .build();
+  }
+
+  @BeforeAll
+  static void write() throws Exception {
+    TestCertificates.ed25519().write(temp.resolve("key.p12"), "secret".toCharArray());
+    FILES.put("archives", temp.resolve("archives").toString());
+    FILES.put("store", temp.resolve("store").toUri().toString());
+    FILES.put("certificate", temp.resolve("key.p12").toString());
+    FILES.put("password", file("password", "secret\n"));
+    FILES.put("watermark key", file("watermark", "a secret of 16 bytes or more"));
+    FILES.put("payload key", file("keys", "a " + "A".repeat(43) + "=\n"));
+    FILES.put("phrases", file("phrases", "a table\n"));
+    FILES.put("concepts", file("concepts", "0.1 a table\n"));
+    FILES.put("clip", FIXTURES.resolve("quality/tiny-clip").toString());
+    FILES.put("lora", FIXTURES.resolve("lora/kohya-sd1.safetensors").toString());
+    FILES.put("other lora", FIXTURES.resolve("lora/kohya-no-alpha.safetensors").toString());
+
+    Path sd = MODELS.resolve("tiny-sd1");
+    Path checked = copy(sd, "checked");
+    for (String part : List.of("safety_checker", "feature_extractor")) {
+      copyInto(FIXTURES.resolve("safety/new").resolve(part), checked.resolve(part));
+    }
+    change(
+        checked.resolve("model_index.json"),
+        index -> {
+          index
+              .putArray("safety_checker")
+              .add("stable_diffusion")
+              .add("StableDiffusionSafetyChecker");
+          index.putArray("feature_extractor").add("transformers").add("CLIPImageProcessor");
+        });
+    Path variants = copy(sd, "variants");
+    try (Stream<Path> all = Files.walk(sd)) {
+      for (Path weights : all.filter(each -> each.toString().endsWith(".safetensors")).toList()) {
+        if (!weights.toString().contains("golden")) {
+          Path at = variants.resolve(sd.relativize(weights));
+          String plain = at.getFileName().toString();
+          Files.copy(at, at.resolveSibling(plain.replace(".safetensors", ".fp16.safetensors")));
+        }
+      }
+    }
+    Map<String, String> ofSd =
+        Map.of(
+            "folder", sd.toString(),
+            "other folder", otherFolder(sd).toString(),
+            "checked folder", checked.toString(),
+            "folder of variants", variants.toString(),
+            "component", "text_encoder",
+            "pipeline", "StableDiffusionImg2ImgPipeline",
+            "scheduler", "DDIMScheduler",
+            "other scheduler", "EulerDiscreteScheduler",
+            "side", "32");
+    KINDS.put(
+        "text to image", new Kind("text to image", ofSd, base(sd), prompts(prompt(Map.of()))));
+    KINDS.put(
+        "image task",
+        new Kind(
+            "image task",
+            Map.of("tile", "12", "overlap", "8", "bands", "1", "folder", "unused"),
+            Map.of("diffusion.default.steps", "4"),
+            tasks(
+                ImageTaskOperatorTest.image(40, 37),
+                Map.of(),
+                config -> new FakeUpscalers(1, "digest"))));
+  }
+
+  private static Map<String, String> base(Path folder) {
+    return Map.of(
+        "diffusion.model.folder", folder.toString(),
+        "diffusion.engine", "onnxruntime",
+        "diffusion.device", "cpu",
+        "diffusion.default.steps", "4");
+  }
+
+  private static String file(String name, String content) throws IOException {
+    return Files.writeString(temp.resolve(name), content).toString();
+  }
+
+  private static Path copy(Path folder, String name) throws IOException {
+    Path to = temp.resolve(name);
+    copyInto(folder, to);
+    return to;
+  }
+
+  private static void copyInto(Path from, Path to) throws IOException {
+    try (Stream<Path> all = Files.walk(from)) {
+      for (Path each : all.toList()) {
+        if (!each.startsWith(from.resolve("golden"))) {
+          Files.copy(each, to.resolve(from.relativize(each).toString()));
+        }
+      }
+    }
+  }
+
+  private interface Edit {
+    void of(ObjectNode json);
+  }
+
+  private static void change(Path file, Edit edit) throws IOException {
+    ObjectMapper json = new ObjectMapper();
+    ObjectNode content = (ObjectNode) json.readTree(file.toFile());
+    edit.of(content);
+    json.writeValue(file.toFile(), content);
+  }
+
+  /** The same weights with another schedule. */
+  private static Path otherFolder(Path folder) throws IOException {
+    Path other = copy(folder, "other " + folder.getFileName());
+    change(
+        other.resolve("scheduler/scheduler_config.json"),
+        config -> {
+          if (config.has("beta_end")) {
+            config.put("beta_end", config.get("beta_end").asDouble() * 1.1);
+          } else {
+            config.put("shift", 2.5);
+          }
+        });
+    return other;
+  }
+
+  @AfterAll
+  static void close() throws Exception {
+    for (Kind kind : KINDS.values()) {
+      kind.close();
+    }
+    KINDS.clear();
+  }
+
+  // ------------------------------------------------------------------ trials
+
+  private static Raster picture(InProgress job) {
+    assertThat(job.images()).hasSize(1);
+    Payload payload = Payloads.image(job.images().get(0));
+    return Images.read(Payloads.inlineBytes(payload).orElseThrow(), ReadOptions.DEFAULT);
+  }
+
+  static Stream<Arguments> ofPrompts() {
+    return ImageDeciders.all().stream()
+        .filter(each -> each.needs() == Needs.NOTHING || each.needs() == Needs.A_MODEL)
+        .map(each -> Arguments.of("text to image", each));
+  }
+
+  @ParameterizedTest
+  @MethodSource("ofPrompts")
+  void aPromptOnAModel(String kind, Change change) throws Exception {
+    tryIt(KINDS.get(kind), change, change.prompt());
+  }
+
+  static Stream<Arguments> ofTasks() {
+    return ImageDeciders.all().stream()
+        .filter(each -> each.needs() == Needs.NOTHING)
+        .map(each -> Arguments.of("image task", each));
+  }
+
+  @ParameterizedTest
+  @MethodSource("ofTasks")
+  void anImageTask(String kind, Change change) throws Exception {
+    // The stand-in takes neither guidance nor a scheduler.
+    boolean taken =
+        !change.key().equals("diffusion.default.guidance-scale")
+            && !change.key().equals("diffusion.default.scheduler");
+    tryIt(KINDS.get(kind), change, taken ? change.task() : Effect.NOTHING);
+  }
+
+  private static void tryIt(Kind kind, Change change, Effect effect) throws Exception {
+    if (!kind.can(change)) {
+      return;
+    }
+    Saved saved = kind.saved(change.before());
+    try (InProgress job = kind.start(change.after())) {
+      job.restore(saved.state());
+      job.settle();
+      long restored = job.meters().restoredTrajectories.getCount();
+      long restarted = job.meters().restartedTrajectories.getCount();
+      switch (effect) {
+        case BEGINS_ANEW -> {
+          assertThat(restarted).as("begins anew").isPositive();
+          assertThat(restored).as("goes on").isZero();
+        }
+        case REFUSED -> {
+          assertThat(job.images()).isEmpty();
+          assertThat(job.failures()).hasSize(1);
+          assertThat(job.failures().get(0).getKey()).isEqualTo(FailureReason.INVALID_REQUEST);
+        }
+        default -> {
+          assertThat(job.failures()).isEmpty();
+          assertThat(restored).as("goes on").isPositive();
+          assertThat(restarted).as("begins anew").isZero();
+          if (effect != Effect.FILE_ONLY) {
+            assertThat(picture(job).data()).containsExactly(saved.undisturbed().data(), CLOSE);
+          }
+        }
+      }
+    }
+  }
+}
