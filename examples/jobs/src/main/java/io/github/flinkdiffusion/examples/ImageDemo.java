@@ -20,6 +20,7 @@ import io.github.flinkdiffusion.ops.image.FileSlices;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.ImageKind;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.image.SlicePlane;
 import io.github.flinkdiffusion.ops.operator.ImageTaskCheck;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
@@ -38,6 +39,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
@@ -134,6 +136,15 @@ abstract class ImageDemo implements Callable<Integer> {
   private String bands;
 
   @Option(
+      names = "--parameter",
+      paramLabel = "NAME=VALUE",
+      description =
+          "Parameter of each request, such as window=0,0,512,512, bounds=WEST,SOUTH,EAST,NORTH or"
+              + " plane=coronal; docs/SATELLITE.md and docs/MEDICAL.md list them. May be given"
+              + " several times.")
+  private Map<String, String> parameters = new TreeMap<>();
+
+  @Option(
       names = "--topic-prefix",
       paramLabel = "PREFIX",
       defaultValue = "images-",
@@ -217,10 +228,7 @@ abstract class ImageDemo implements Callable<Integer> {
               .orElse(input.id());
       ImageTaskEvent task =
           task(input.id(), sent.write(input.file(), ""))
-              .setParameters(
-                  input.page().isPresent()
-                      ? Map.of("page", Integer.toString(input.page().getAsInt()))
-                      : Map.of())
+              .setParameters(parameters(input.page()))
               .build();
       requests.add(new DemoRun.Request(task.getId(), task.getId(), writer.write(task), together));
     }
@@ -259,7 +267,7 @@ abstract class ImageDemo implements Callable<Integer> {
             folder,
             sheet(),
             payloads,
-            ShownImage.of(settings),
+            ShownImage.of(settings, parameters),
             "%s on %s, parallelism %d".formatted(modelFolder.name(), where, parallelism));
     System.out.print(report.write(inputs, results, Duration.ofNanos(System.nanoTime() - begin)));
     System.out.println("Results are in " + folder.path());
@@ -297,10 +305,17 @@ abstract class ImageDemo implements Callable<Integer> {
   private void check(Configuration settings) {
     try {
       ImageTaskCheck.of(settings)
-          .require(task("options", Payloads.inline(new byte[0], "")).build());
+          .require(
+              task("options", Payloads.inline(new byte[0], "")).setParameters(parameters).build());
     } catch (InvalidRequestException e) {
       throw new DemoException(e.getMessage(), e);
     }
+  }
+
+  private Map<String, String> parameters(OptionalInt page) {
+    Map<String, String> all = new TreeMap<>(parameters);
+    page.ifPresent(number -> all.put("page", Integer.toString(number)));
+    return all;
   }
 
   private ImageTaskEvent.Builder task(String id, Payload image) {
@@ -413,13 +428,23 @@ abstract class ImageDemo implements Callable<Integer> {
                     .collect(Collectors.joining(", "))));
   }
 
+  /** A plane that does not exist is refused with the first request. */
+  private ReadOptions asSliced() {
+    String plane = parameters.getOrDefault("plane", "");
+    return Arrays.stream(SlicePlane.values())
+        .filter(known -> known.name().equalsIgnoreCase(plane))
+        .findFirst()
+        .map(ReadOptions.DEFAULT::withPlane)
+        .orElse(ReadOptions.DEFAULT);
+  }
+
   /**
    * Of a file of one image, and of one that cannot be read: empty once; the job says what it is.
    */
   private List<OptionalInt> pages(Path file) {
     long count;
     try {
-      count = FileSlices.of(file, ReadOptions.DEFAULT).count();
+      count = FileSlices.of(file, asSliced()).count();
     } catch (ImageException e) {
       count = 1;
     }

@@ -295,7 +295,10 @@ final class ImageReport {
   private void show(ContactSheet shown, Input input, ImageEvent image, Payload picture)
       throws IOException {
     Optional<Raster> before =
-        raster(() -> how.input(Images.read(input.file(), SHOWN.withPage(input.page().orElse(0)))));
+        !how.inputs()
+            ? Optional.empty()
+            : raster(
+                () -> how.input(Images.read(input.file(), SHOWN.withPage(input.page().orElse(0)))));
     Optional<Raster> after =
         image.getMask() == null
             ? raster(input, picture).map(how::result)
@@ -304,12 +307,14 @@ final class ImageReport {
     shown.add(
         before.orElse(Raster.filled(1, 1, 1, 0)),
         input.series() == null ? input.name() : input.name() + ", middle slice",
-        before.map(seen -> seen.width() + " x " + seen.height()).orElse("too large to show"));
+        before
+            .map(seen -> seen.width() + " x " + seen.height())
+            .orElse(how.inputs() ? "too large to show" : "not shown with --parameter"));
     if (sheet == Sheet.ENLARGED && before.isPresent() && after.isPresent()) {
       showGain(shown, before.get(), after.get());
     } else {
       if (sheet == Sheet.ENLARGED) {
-        shown.add(Raster.filled(1, 1, 1, 0), "bicubic", "too large to show");
+        shown.add(Raster.filled(1, 1, 1, 0), "bicubic", "needs the input");
       }
       shown.add(
           after.orElse(Raster.filled(1, 1, 1, 0)),

@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ValueRange;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.IntStream;
 import org.apache.flink.configuration.ReadableConfig;
@@ -18,14 +19,20 @@ import org.apache.flink.configuration.ReadableConfig;
  *
  * @param bands that the model sees, from 1; empty for all
  * @param range of values from black to white; empty for what the files say
+ * @param inputs whether they are shown; not when requests have parameters, which may select another
+ *     part of a file, or other bands
  */
-record ShownImage(List<Integer> bands, Optional<ValueRange> range) {
-  static ShownImage of(ReadableConfig job) {
+record ShownImage(List<Integer> bands, Optional<ValueRange> range, boolean inputs) {
+  /**
+   * @param parameters of the requests
+   */
+  static ShownImage of(ReadableConfig job, Map<String, String> parameters) {
     ImageSettings settings = ImageSettings.of(job);
     return new ShownImage(
         settings.bands(),
         Optional.ofNullable(settings.blackValue())
-            .map(black -> new ValueRange(black, settings.whiteValue())));
+            .map(black -> new ValueRange(black, settings.whiteValue())),
+        parameters.isEmpty());
   }
 
   /** An input, which has all bands; without those that it lacks, since its request fails then. */

@@ -33,6 +33,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.BitSet;
 import java.util.List;
+import java.util.Map;
 import java.util.OptionalInt;
 import java.util.function.IntSupplier;
 import org.apache.flink.configuration.Configuration;
@@ -76,7 +77,7 @@ class SegmentDemoTest {
 
   private static AuditRecord audit() {
     AuditRecord audit = new AuditRecord();
-    audit.setParameters(java.util.Map.of("page", "7"));
+    audit.setParameters(Map.of("page", "7"));
     return audit;
   }
 
@@ -95,7 +96,7 @@ class SegmentDemoTest {
                 OutputFolder.create(folder.resolve("out")),
                 ImageReport.Sheet.SEGMENTED,
                 new PayloadStore(PayloadSettings.of(new Configuration())),
-                ShownImage.of(new Configuration()),
+                ShownImage.of(new Configuration(), Map.of()),
                 "m on cpu")
             .write(
                 List.of(
@@ -135,7 +136,7 @@ class SegmentDemoTest {
     BitSet missing = new BitSet();
     missing.set(2);
     Raster scene = new Raster(4, 1, 2, values).withNoData(missing);
-    Raster shown = ShownImage.of(job).input(scene);
+    Raster shown = ShownImage.of(job, Map.of()).input(scene);
     assertThat(shown.data())
         .containsExactly(new float[] {0.25f, 0.05f, 0.1f, 0.2f, 0, 0.4f}, offset(1e-6f));
   }
@@ -187,6 +188,13 @@ class SegmentDemoTest {
     assertThat(
             errors(() -> EnhanceDemo.run("--model", upscaler, "--out", out, "--samples", "5000")))
         .startsWith("error: ensembleSize is 5000; it must be from 1 to ");
+    assertThat(
+            errors(
+                () ->
+                    EnhanceDemo.run(
+                        "--model", upscaler, "--out", out, "--parameter", "window=1,2,3")))
+        .startsWith("error: ")
+        .contains("window");
     assertThat(folder.resolve("out")).doesNotExist();
   }
 

@@ -5,7 +5,9 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.imaging.Selection;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
@@ -69,6 +71,11 @@ public final class ImageTaskCheck {
     Events.checkId(task.getId());
     settings.limits().check(task.getAttributes(), task.getParameters());
     OpenImageTask.samples(task, settings.image());
+    try {
+      Selection.of(task.getParameters());
+    } catch (ImageException e) {
+      throw new InvalidRequestException(e.getMessage());
+    }
     Arguments asked = Events.asked(task);
     settings.limits().check(asked);
     String name = task.getParameters().getOrDefault(ModelList.PARAMETER, ModelList.DEFAULT);
