@@ -28,6 +28,7 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Pattern;
 import org.apache.avro.Schema;
 import org.apache.avro.Schema.Field;
 import org.apache.avro.specific.SpecificData;
@@ -52,6 +53,10 @@ public final class EventJson<T extends SpecificRecord> {
   private static final int MAX_DEPTH = 32;
   private static final int MAX_SHOWN = 80;
   private static final String ATTRIBUTES = "attributes";
+
+  /** Jackson's messages name its own settings in place of a text that they do not repeat. */
+  private static final Pattern SOURCE =
+      Pattern.compile("\\[Source: REDACTED[^;]*; (line: \\d+, column: \\d+)\\]");
 
   /** As long as a record may be: its own size bounds it. */
   private static final JsonFactory FACTORY =
@@ -231,7 +236,7 @@ public final class EventJson<T extends SpecificRecord> {
           "The JSON is not well-formed at column %d: %s"
               .formatted(
                   e.getLocation() == null ? 0 : e.getLocation().getColumnNr(),
-                  shortened(e.getOriginalMessage())),
+                  shortened(SOURCE.matcher(e.getOriginalMessage()).replaceAll("$1"))),
           e);
     } catch (IOException e) {
       throw new UndecodableEventException("Cannot read the JSON: " + e.getMessage(), e);

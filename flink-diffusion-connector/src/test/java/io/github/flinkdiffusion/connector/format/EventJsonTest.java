@@ -202,7 +202,8 @@ class EventJsonTest {
         "{\"prompt\": \"a\", \"images\": {\"controlImage\": \"iVBO\"}} |"
             + " PromptEvent.images.controlImage is the text 'iVBO'; an object is expected.",
         "{\"prompt\": \"a\"} {} | The JSON object is followed by more text",
-        "{\"prompt\": \"a\" | The JSON is not well-formed",
+        "{\"prompt\": \"a\" | The JSON is not well-formed at column 15: Unexpected end-of-input:"
+            + " expected close marker for Object (start marker at line: 1, column: 1)",
         "[1] | Expected a JSON object such as {\"prompt\": \"a red fox\"}, found an array.",
         "a red fox | The JSON is not well-formed",
         "`` | Expected a JSON object",

@@ -42,7 +42,8 @@ class ArgumentsTest {
   void whatIsNoParameterIsRefusedWithThoseThatThereAre() {
     assertThatThrownBy(() -> Arguments.parse(Map.of("clip_skip", "2")))
         .isInstanceOf(InvalidRequestException.class)
-        .hasMessageContaining("There is no parameter 'clip_skip'; there are prompt, ")
+        .hasMessageContaining(
+            "There is no parameter 'clip_skip' (did you mean 'clipSkip'?); there are prompt, ")
         .hasMessageContaining("clipSkip")
         .hasMessageNotContaining("mask");
   }

@@ -10,11 +10,14 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.URI;
+import java.net.UnknownHostException;
 import java.net.http.HttpClient;
 import java.net.http.HttpHeaders;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.nio.channels.UnresolvedAddressException;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.stream.Collectors;
@@ -189,7 +192,7 @@ final class HubHttp {
     Duration wait = trouble.retryAfter.orElse(min(doubled, LONGEST_PAUSE));
     if (made >= settings.attempts() || wait.compareTo(LONGEST_RETRY_AFTER) > 0) {
       throw HubException.passing(
-          "Cannot download %s: %s. Tried %d times%s. Check the network and HF_ENDPOINT (%s); what was downloaded is kept."
+          "Cannot download %s: %s. Tried %d times%s. Check the network, the proxy (Java's https.proxyHost and https.proxyPort) and HF_ENDPOINT (%s). Without a network, set HF_HUB_OFFLINE=1 or name a folder. Completed downloads are kept."
               .formatted(
                   what,
                   trouble.getMessage(),
@@ -211,8 +214,16 @@ final class HubHttp {
 
   /** Connections' exceptions often have no message at all. */
   static PassingTrouble trouble(URI uri, IOException e) {
+    List<Throwable> causes =
+        Stream.iterate((Throwable) e, t -> t != null, Throwable::getCause).toList();
+    if (causes.stream()
+        .anyMatch(
+            t -> t instanceof UnresolvedAddressException || t instanceof UnknownHostException)) {
+      return new PassingTrouble(
+          "there is no host '%s' (DNS)".formatted(uri.getHost()), Optional.empty(), e);
+    }
     String text =
-        Stream.iterate((Throwable) e, t -> t != null, Throwable::getCause)
+        causes.stream()
             .map(t -> t.getMessage() == null ? t.getClass().getSimpleName() : t.getMessage())
             .distinct()
             .collect(Collectors.joining(", "));

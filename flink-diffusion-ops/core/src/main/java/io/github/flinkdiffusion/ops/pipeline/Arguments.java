@@ -10,7 +10,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.stream.Collectors;
 import org.apache.flink.annotation.Internal;
 
 /** Values of some {@link Parameters}. Immutable; equal when all values are equal. */
@@ -35,20 +34,22 @@ public final class Arguments {
     Arguments arguments = NONE;
     for (Map.Entry<String, String> text : texts.entrySet()) {
       Parameter<?> parameter =
-          Parameters.named(text.getKey())
-              .orElseThrow(
-                  () ->
-                      new InvalidRequestException(
-                          "There is no parameter '%s'; there are %s."
-                              .formatted(
-                                  Parameter.shown(text.getKey()),
-                                  Parameters.all().stream()
-                                      .filter(known -> known.type() != Raster.class)
-                                      .map(Parameter::name)
-                                      .collect(Collectors.joining(", ")))));
+          Parameters.named(text.getKey()).orElseThrow(() -> unknown(text.getKey()));
       arguments = arguments.withText(parameter, text.getValue());
     }
     return arguments;
+  }
+
+  private static InvalidRequestException unknown(String name) {
+    List<String> known =
+        Parameters.all().stream()
+            .filter(each -> each.type() != Raster.class)
+            .map(Parameter::name)
+            .toList();
+    return new InvalidRequestException(
+        "There is no parameter '%s'%s; there are %s."
+            .formatted(
+                Parameter.shown(name), Suggestion.of(name, known), String.join(", ", known)));
   }
 
   private <T> Arguments withText(Parameter<T> parameter, String text) {

@@ -397,8 +397,11 @@ final class SamplingPlans {
     }
     if (!Schedulers.supported().contains(scheduler)) {
       throw new InvalidRequestException(
-          "Scheduler '%s' is not known; supported are %s."
-              .formatted(scheduler, String.join(", ", Schedulers.supported())));
+          "Scheduler '%s' is not known%s; supported are %s."
+              .formatted(
+                  Parameter.shown(scheduler),
+                  Suggestion.of(scheduler, Schedulers.supported()),
+                  String.join(", ", Schedulers.supported())));
     }
     Schedulers.onlyPipeline(scheduler)
         .filter(only -> !only.equals(pipeline))

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.weights;
 
 import java.io.IOException;
 import java.nio.channels.FileChannel;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Map;
@@ -62,6 +63,9 @@ abstract class MappedFile<L> implements TensorStore {
       FileDigests.checkUnchanged(file, stamp);
       digests.opened(file, stamp, opened);
       complete = true;
+    } catch (NoSuchFileException e) {
+      throw new WeightsException(
+          "Cannot read weights from " + file + ": there is no such file.", e);
     } catch (IOException e) {
       throw new WeightsException("Cannot read weights from " + file + ": " + e, e);
     } finally {
