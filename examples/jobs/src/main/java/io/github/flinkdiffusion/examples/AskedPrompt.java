@@ -18,6 +18,7 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -125,6 +126,11 @@ record AskedPrompt(
           prompts.add(of(text, "%s, line %d".formatted(name, number)));
         }
       }
+    } catch (NoSuchFileException e) {
+      throw new DemoException(
+          "There is no file %s; --prompts takes a text file in UTF-8 with one prompt on each line."
+              .formatted(name),
+          e);
     } catch (IOException e) {
       throw new DemoException(
           ("Cannot read the prompts in %s (%s); --prompts takes a text file in UTF-8 with one"

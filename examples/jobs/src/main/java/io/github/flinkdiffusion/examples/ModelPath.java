@@ -9,7 +9,9 @@ import io.github.flinkdiffusion.ops.hub.HubException;
 import io.github.flinkdiffusion.ops.hub.HubName;
 import io.github.flinkdiffusion.ops.hub.HubWants;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.regex.Pattern;
 import picocli.CommandLine;
 
 /**
@@ -19,11 +21,14 @@ import picocli.CommandLine;
 final class ModelPath implements CommandLine.ITypeConverter<Path> {
   private static final int PERCENT = 100;
 
+  /** How Python names a model on the hub, and as a path a folder in the working folder. */
+  private static final Pattern OWNER_AND_NAME = Pattern.compile("[\\w.-]+/[\\w.-]+");
+
   @Override
   public Path convert(String text) {
     try {
       return of(text, HubWants.EVERYTHING);
-    } catch (HubException | WeightsException e) {
+    } catch (DemoException | HubException | WeightsException e) {
       throw new CommandLine.TypeConversionException(e.getMessage());
     }
   }
@@ -31,7 +36,13 @@ final class ModelPath implements CommandLine.ITypeConverter<Path> {
   /** Downloads what is missing, and shows how far it is. */
   static Path of(String text, HubWants wants) {
     if (!HubName.isOne(text)) {
-      return Path.of(text);
+      Path path = Path.of(text);
+      if (OWNER_AND_NAME.matcher(text).matches() && !Files.exists(path)) {
+        throw new DemoException(
+            "There is no folder %s. For a model on Hugging Face's hub, write hf://%s."
+                .formatted(text, text));
+      }
+      return path;
     }
     HubName name = HubName.parse(text);
     System.err.println("Looking for " + name);
@@ -54,7 +65,7 @@ final class ModelPath implements CommandLine.ITypeConverter<Path> {
       if (bar == null || ofAll != total) {
         close();
         System.err.printf("Downloading %d MiB%n", ofAll >> 20);
-        bar = Progress.of(PERCENT);
+        bar = Progress.percent();
         total = ofAll;
       }
       bar.at((int) (done * PERCENT / ofAll), 0);

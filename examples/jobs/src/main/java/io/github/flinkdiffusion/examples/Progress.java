@@ -13,10 +13,18 @@ import me.tongfei.progressbar.ProgressBarBuilder;
  * that a log file stays readable. Used by one thread.
  */
 abstract class Progress implements AutoCloseable {
+  private static final int PERCENT = 100;
 
   /** On standard error, where it does not mix with what the program says. */
   static Progress of(int total) {
     return System.console() == null ? new Lines(total, System.err) : new Bar(total);
+  }
+
+  /** The same of a hundred, which are no things of their own. */
+  static Progress percent() {
+    return System.console() == null
+        ? new Lines(PERCENT, System.err, "%1$d %% done")
+        : new Bar(PERCENT);
   }
 
   /**
@@ -64,18 +72,24 @@ abstract class Progress implements AutoCloseable {
 
     private final int total;
     private final PrintStream out;
+    private final String format;
     private int printed;
 
     Lines(int total, PrintStream out) {
+      this(total, out, "%d of %d done");
+    }
+
+    private Lines(int total, PrintStream out, String format) {
       this.total = total;
       this.out = out;
+      this.format = format;
     }
 
     @Override
     void at(int pictures, double begun) {
       boolean last = pictures == total;
       if (pictures > printed && (last || (long) (pictures - printed) * LINES >= total)) {
-        out.println(pictures + " of " + total + " done");
+        out.println(format.formatted(pictures, total));
         printed = pictures;
       }
     }

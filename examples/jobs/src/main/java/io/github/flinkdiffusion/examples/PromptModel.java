@@ -30,6 +30,10 @@ final class PromptModel {
     return folder;
   }
 
+  boolean isMiniEmoji() {
+    return name().equals(PromptNotes.MINI_EMOJI);
+  }
+
   String name() {
     return ModelFolder.name(folder);
   }

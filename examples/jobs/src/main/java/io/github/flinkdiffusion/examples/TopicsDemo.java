@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.connector.format.EventJson;
 import io.github.flinkdiffusion.connector.kafka.Delivery;
 import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
 import io.github.flinkdiffusion.embedded.EmbeddedKafka;
+import io.github.flinkdiffusion.ops.operator.PromptCheck;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -44,7 +45,6 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -70,6 +70,7 @@ public final class TopicsDemo implements Callable<Integer> {
   private static final Duration POLL = Duration.ofMillis(20);
   private static final int MAX_KNOWN = 100_000;
   private static final int NAME_CHARS = 80;
+  private static final int PROMPT_CHARS = 100;
   private static final double MANY = 0.95;
 
   @Mixin private HelpOption help;
@@ -94,17 +95,12 @@ public final class TopicsDemo implements Callable<Integer> {
   @Option(
       names = "--out",
       paramLabel = "FOLDER",
-      defaultValue = "out",
-      description = "Where the images go (default: ${DEFAULT-VALUE}).")
+      description =
+          "Where the images go: a folder that is empty or not there (default: out, or out-2 and so"
+              + " on if that exists).")
   private Path out;
 
-  @Option(
-      names = "--model",
-      paramLabel = "FOLDER",
-      defaultValue = "${sys:flinkdiffusion.home:-.}/examples/models/mini-emoji",
-      showDefaultValue = CommandLine.Help.Visibility.NEVER,
-      description = "Model folder in diffusers' layout (default: examples/models/mini-emoji).")
-  private Path model;
+  @Mixin private PromptModel model;
 
   @Option(
       names = "--steps",
@@ -116,9 +112,10 @@ public final class TopicsDemo implements Callable<Integer> {
   @Option(
       names = "--guidance",
       paramLabel = "SCALE",
-      defaultValue = "2",
-      description = "Guidance scale of prompts that do not set it (default: ${DEFAULT-VALUE}).")
-  private double guidance;
+      description =
+          "Guidance scale of prompts that do not set it (default: 2 for mini-emoji, else the"
+              + " job's).")
+  private Double guidance;
 
   @Option(
       names = "--delivery",
@@ -136,6 +133,15 @@ public final class TopicsDemo implements Callable<Integer> {
       converter = TimeOption.Span.class,
       description = "Time between checkpoints (default: ${DEFAULT-VALUE}).")
   private Duration checkpoints;
+
+  @Option(
+      names = "-D",
+      paramLabel = "KEY=VALUE",
+      description =
+          "Option of the job, of docs/OPTIONS.md or Flink's own, such as"
+              + " -Ddiffusion.loras.allowed=style=/loras/style.safetensors; may be given several"
+              + " times.")
+  private Map<String, String> jobOptions = new LinkedHashMap<>();
 
   @Option(
       names = "--until",
@@ -169,18 +175,21 @@ public final class TopicsDemo implements Callable<Integer> {
                     new DemoException(
                         "--delivery is '%s'; it takes %s."
                             .formatted(delivery, Arrays.toString(Delivery.values()))));
-    if (!Files.isDirectory(model)) {
-      throw new DemoException("There is no model folder %s.".formatted(model));
+    if (!Files.exists(model.folder())) {
+      throw new DemoException("There is no model at %s.".formatted(model.folder()));
     }
-    OutputFolder folder = OutputFolder.existing(out);
-    DemoCommand.logTo(out.resolve(OutputFolder.LOG));
+    // What is wrong with the options is found before anything starts.
+    PromptCheck.of(settings("localhost:" + port, chosen, Path.of("")));
+    OutputFolder.check(out);
+    OutputFolder folder = OutputFolder.create(out);
+    DemoCommand.logTo(folder.path().resolve(OutputFolder.LOG));
     Topics topics = Topics.withPrefix("");
     try (EmbeddedKafka kafka = EmbeddedKafka.builder().port(port).start();
         TemporaryFolder state = TemporaryFolder.create("flink-diffusion-checkpoints")) {
       topics.createMissing(kafka.bootstrapServers(), 1);
       StreamExecutionEnvironment env =
           StreamExecutionEnvironment.createLocalEnvironment(
-              1, settings(kafka.bootstrapServers(), chosen, state));
+              1, settings(kafka.bootstrapServers(), chosen, state.path()));
       TextToImageJob.create().define(env, topics);
       JobClient job = env.executeAsync("topics");
       try {
@@ -190,7 +199,7 @@ public final class TopicsDemo implements Callable<Integer> {
                 + " --bootstrap-server %s --topic prompts   (part of Kafka:"
                 + " kafka.apache.org/downloads)%nImages go to the topic images and to %s. Ctrl-C"
                 + " ends it.%n",
-            kafka.bootstrapServers(), kafka.bootstrapServers(), out);
+            kafka.bootstrapServers(), kafka.bootstrapServers(), folder.path());
         watch(kafka.bootstrapServers(), topics, job, folder);
       } finally {
         if (!job.getJobExecutionResult().isDone()) {
@@ -202,19 +211,35 @@ public final class TopicsDemo implements Callable<Integer> {
     return 0;
   }
 
-  private Configuration settings(String servers, Delivery chosen, TemporaryFolder state) {
-    return new Configuration()
-        .set(CheckpointingOptions.CHECKPOINTING_INTERVAL, checkpoints)
-        .set(CheckpointingOptions.CHECKPOINT_STORAGE, "filesystem")
-        .set(CheckpointingOptions.CHECKPOINTS_DIRECTORY, state.path().toUri().toString())
-        .set(KafkaOptions.BOOTSTRAP_SERVERS, servers)
-        .set(KafkaOptions.TRANSACTIONAL_ID_PREFIX, "topics")
-        .set(KafkaOptions.SOURCE_FORMAT, EventFormat.JSON)
-        .set(KafkaOptions.SINK_FORMAT, EventFormat.JSON)
-        .set(KafkaOptions.DELIVERY, chosen)
-        .set(DiffusionOptions.MODEL_FOLDER, model.toAbsolutePath().toString())
-        .set(DiffusionOptions.DEFAULT_STEPS, steps)
-        .set(DiffusionOptions.DEFAULT_GUIDANCE_SCALE, guidance);
+  private Configuration settings(String servers, Delivery chosen, Path state) {
+    Configuration settings =
+        new Configuration()
+            .set(CheckpointingOptions.CHECKPOINTING_INTERVAL, checkpoints)
+            .set(CheckpointingOptions.CHECKPOINT_STORAGE, "filesystem")
+            .set(CheckpointingOptions.CHECKPOINTS_DIRECTORY, state.toUri().toString())
+            .set(KafkaOptions.BOOTSTRAP_SERVERS, servers)
+            .set(KafkaOptions.TRANSACTIONAL_ID_PREFIX, "topics")
+            .set(KafkaOptions.SOURCE_FORMAT, EventFormat.JSON)
+            .set(KafkaOptions.SINK_FORMAT, EventFormat.JSON)
+            .set(KafkaOptions.DELIVERY, chosen)
+            .set(DiffusionOptions.MODEL_FOLDER, model.folder().toAbsolutePath().toString())
+            .set(DiffusionOptions.DEFAULT_STEPS, steps);
+    if (guidance != null || model.isMiniEmoji()) {
+      settings.set(
+          DiffusionOptions.DEFAULT_GUIDANCE_SCALE,
+          guidance != null ? guidance : PromptModel.MINI_EMOJI_GUIDANCE);
+    }
+    jobOptions.forEach(
+        (key, value) -> {
+          if (settings.containsKey(key)) {
+            throw new DemoException(
+                "-D%s is an option that examples/topics sets itself; --help lists its own."
+                    .formatted(key));
+          }
+          settings.setString(key, value);
+        });
+    DiffusionOptions.refuseUnreadable(settings);
+    return settings;
   }
 
   private void sendLines(String servers) throws IOException, InterruptedException {
@@ -223,17 +248,23 @@ public final class TopicsDemo implements Callable<Integer> {
     writing.setProperty("delivery.timeout.ms", "30000");
     writing.setProperty("request.timeout.ms", "10000");
     writing.setProperty("max.block.ms", "15000"); // for a broker that is not there
+    int sent = 0;
     try (KafkaProducer<byte[], byte[]> producer =
             new KafkaProducer<>(writing, new ByteArraySerializer(), new ByteArraySerializer());
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, UTF_8))) {
       for (String line = lines.readLine(); line != null; line = lines.readLine()) {
         if (!line.isBlank()) {
           producer.send(new ProducerRecord<>("prompts", line.getBytes(UTF_8))).get();
+          sent++;
           if (!pause.isZero()) {
             Thread.sleep(pause.toMillis());
           }
         }
       }
+      System.out.printf(
+          "Sent %s to the topic prompts at %s; the terminal of examples/topics shows the"
+              + " answers.%n",
+          Count.of(sent, "line"), servers);
     } catch (ExecutionException e) {
       throw new DemoException(
           "Cannot send to Kafka at %s: %s. Does examples/topics run?"
@@ -288,16 +319,22 @@ public final class TopicsDemo implements Callable<Integer> {
           }
           System.out.printf(
               Locale.ROOT,
-              "%s  %s%s%n",
+              "%s  %s%s%s%n",
               write(folder, image, answers),
-              image.getPrompt(),
+              shortened(image.getPrompt()),
+              image.getPromptTruncated()
+                  ? "  (longer than the model reads; its end is not used)"
+                  : "",
               at == null ? "" : "  (%.2f s)".formatted((now - at) / 1000.0));
         }
         for (var record : records.records(partitions.get(2))) {
           answers++;
           FailureEvent failure = read(FailureEvent.class, record);
           System.out.printf(
-              "%s  %s: %s%n", failure.getId(), failure.getReason(), failure.getMessage());
+              "%s  %s: %s%n",
+              failure.getId() == null ? place(failure) : failure.getId(),
+              failure.getReason(),
+              failure.getMessage());
         }
       }
     }
@@ -324,6 +361,15 @@ public final class TopicsDemo implements Callable<Integer> {
       throw new DemoException(
           "Topic %s, offset %d: %s".formatted(record.topic(), record.offset(), e.getMessage()), e);
     }
+  }
+
+  /** As a prompt without an id is called. */
+  private static String place(FailureEvent failure) {
+    return "%s-%d-%d".formatted(failure.getTopic(), failure.getPartition(), failure.getOffset());
+  }
+
+  private static String shortened(String prompt) {
+    return prompt.length() <= PROMPT_CHARS ? prompt : prompt.substring(0, PROMPT_CHARS) + "...";
   }
 
   /** An id is the sender's to choose, so of it only what any file system takes. */

@@ -79,7 +79,7 @@ class ModelToolTest {
     Path folder = Path.of(out().strip());
     assertThat(folder.resolve("unet/diffusion_pytorch_model.safetensors"))
         .hasSameBinaryContentAs(MINI_EMOJI.resolve("unet/diffusion_pytorch_model.safetensors"));
-    assertThat(err()).contains("100 of 100 done");
+    assertThat(err()).contains("Downloading 21 MiB", "100 % done").doesNotContain("of 100");
   }
 
   @Test
@@ -121,6 +121,8 @@ class ModelToolTest {
 
     assertThat(ModelTool.run("inspect", "/no/such/model")).isEqualTo(1);
     assertThat(err()).contains("error: There is no model at /no/such/model.");
+    assertThat(ModelTool.run("inspect", "owner/emoji")).isEqualTo(1);
+    assertThat(err()).contains("There is no folder owner/emoji.", "write hf://owner/emoji.");
 
     assertThat(ModelTool.run()).isEqualTo(1);
     assertThat(err()).contains("inspect, download, check, quantize or serve");

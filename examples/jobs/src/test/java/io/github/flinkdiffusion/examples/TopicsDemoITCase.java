@@ -48,6 +48,29 @@ class TopicsDemoITCase {
   }
 
   @Test
+  void whatIsWrongWithOptionsIsSaidBeforeAnythingStarts() {
+    PrintStream standardErr = System.err;
+    ByteArrayOutputStream err = new ByteArrayOutputStream();
+    System.setErr(new PrintStream(err, true, UTF_8));
+    try {
+      assertThat(TopicsDemo.run("--port", "0", "--model", MODEL, "-Ddiffusion.lora.allowed=a=b"))
+          .isEqualTo(1);
+      assertThat(TopicsDemo.run("--port", "0", "--model", MODEL, "-Ddiffusion.kafka.delivery=none"))
+          .isEqualTo(1);
+      assertThat(
+              TopicsDemo.run(
+                  "--port", "0", "--model", MODEL, "-Ddiffusion.loras.allowed=a=/no.safetensors"))
+          .isEqualTo(1);
+    } finally {
+      System.setErr(standardErr);
+    }
+    assertThat(err.toString(UTF_8))
+        .contains("did you mean 'diffusion.loras.allowed'")
+        .contains("-Ddiffusion.kafka.delivery is an option that examples/topics sets itself")
+        .contains("LoRA a (/no.safetensors) does not exist");
+  }
+
+  @Test
   void linesOfJsonBecomeFilesAndWhatIsNoneIsSaid() throws Exception {
     CompletableFuture<Integer> demo =
         CompletableFuture.supplyAsync(
@@ -76,8 +99,9 @@ class TopicsDemoITCase {
             {"prompt": "a cat"}
             {"promt": "a dog"}
 
-            {"id": "../mine", "prompt": "a bird"}
+            {"id": "../mine", "prompt": "a bird%s"}
             """
+                .formatted(" bird".repeat(200))
                 .getBytes(UTF_8)));
     assertThat(TopicsDemo.run("--send", "--port", listens.group(1))).isZero();
     assertThat(demo.get(PATIENCE.toSeconds(), TimeUnit.SECONDS)).isZero();
@@ -86,7 +110,10 @@ class TopicsDemoITCase {
         .contains("prompts-0-0.png  a cat  (")
         .contains("___mine.png  a bird")
         .contains(
-            "UNDECODABLE: Cannot read a PromptEvent from topic prompts, partition 0, offset 1")
+            "prompts-0-1  UNDECODABLE: Cannot read a PromptEvent from topic prompts, partition 0,"
+                + " offset 1")
+        .contains("Sent 3 lines to the topic prompts at localhost:")
+        .contains("a bird bird", "bir...  (longer than the model reads; its end is not used)")
         .contains("(at-least-once, checkpoints every 1 s)");
     try (var files = Files.list(out)) {
       for (Path file : files.filter(f -> f.toString().endsWith(".png")).toList()) {
