@@ -179,6 +179,15 @@ class DicomOutTest {
     DicomDataSet segment = set(file).item(0x00620002, 0).orElseThrow();
     assertThat(segment.text(0x00620005)).contains("Liver");
     assertThat(segment.item(0x0062000F, 0).orElseThrow().text(0x00080100)).contains("10200004");
+    assertThat(sourceOfFirstFrame(file).text(DicomSegmentation.SPATIAL_LOCATIONS_PRESERVED))
+        .contains("YES");
+    Raster part = source.crop(new Window(1, 0, 2, 2));
+    byte[] ofPart =
+        DicomSegmentation.binary(
+            2, 2, List.of(new DicomSegmentation.Segment("lesion", new float[4])), part.metadata());
+    assertThat(sourceOfFirstFrame(ofPart).has(DicomSegmentation.SPATIAL_LOCATIONS_PRESERVED))
+        .as("pixels of a part have other places than the source's")
+        .isFalse();
 
     byte[] fractional =
         DicomSegmentation.fractional(
@@ -188,6 +197,14 @@ class DicomOutTest {
             source.metadata());
     assertThat(Images.read(fractional, ReadOptions.DEFAULT).data()[0])
         .isEqualTo(102 / 255f, within(1e-6f));
+  }
+
+  private static DicomDataSet sourceOfFirstFrame(byte[] segmentation) {
+    return set(segmentation)
+        .item(DicomTag.PER_FRAME_GROUPS, 0)
+        .flatMap(frame -> frame.item(0x00089124, 0))
+        .flatMap(derivation -> derivation.item(0x00082112, 0))
+        .orElseThrow();
   }
 
   @Test

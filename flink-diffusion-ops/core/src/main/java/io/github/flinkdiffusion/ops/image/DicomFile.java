@@ -207,6 +207,8 @@ final class DicomFile {
             .ifPresent(text -> attributes.put(tag, text));
       }
     }
+    attributes.put(DicomTag.ROWS, Integer.toString(layout.rows()));
+    attributes.put(DicomTag.COLUMNS, Integer.toString(layout.columns()));
     if (layout.frames() > 1) {
       attributes.put(DicomHeader.FRAME_NUMBER, Integer.toString(frame + 1));
     }

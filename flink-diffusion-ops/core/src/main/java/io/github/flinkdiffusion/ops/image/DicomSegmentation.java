@@ -29,6 +29,8 @@ import org.apache.flink.annotation.Internal;
  */
 @Internal
 public final class DicomSegmentation {
+  static final int SPATIAL_LOCATIONS_PRESERVED = 0x0028135A;
+
   private static final String SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4";
   private static final Set<Integer> NEEDED = Set.of(0x00080060, 0x00200013, 0x00201040, 0x00282110);
   private static final Pattern CODED =
@@ -159,7 +161,7 @@ public final class DicomSegmentation {
     List<DicomElements> frames = new ArrayList<>();
     for (int slice = 0; slice < slices.size(); slice++) {
       for (int segment = 1; segment <= labels.size(); segment++) {
-        frames.add(frame(segment, slice, slices));
+        frames.add(frame(segment, slice, slices, width, height));
       }
     }
     elements.items(DicomTag.PER_FRAME_GROUPS, frames.toArray(DicomElements[]::new));
@@ -278,7 +280,8 @@ public final class DicomSegmentation {
     return volume ? OptionalDouble.of(SliceOrder.step(places).length()) : OptionalDouble.empty();
   }
 
-  private static DicomElements frame(int segment, int slice, List<ImageMetadata> slices) {
+  private static DicomElements frame(
+      int segment, int slice, List<ImageMetadata> slices, int width, int height) {
     MedicalSource source = slices.get(slice).medical().orElseThrow();
     DicomElements frame = new DicomElements();
     DicomElements content = new DicomElements();
@@ -301,10 +304,16 @@ public final class DicomSegmentation {
                         .decimals(0x00200032, DicomWriter.vector(place.position()))));
     frame.items(0x0062000A, new DicomElements().shorts(0x0062000B, "US", segment));
     if (!source.attribute(DicomHeader.CLASS).isEmpty()) {
+      DicomElements reference = DicomHeader.reference(source, source.attribute(DicomHeader.CLASS));
+      if (source.attribute(DicomTag.ROWS).equals(Integer.toString(height))
+          && source.attribute(DicomTag.COLUMNS).equals(Integer.toString(width))) {
+        // A pixel is where the source has the same one, so programs may lay it over the source.
+        reference.text(SPATIAL_LOCATIONS_PRESERVED, "CS", "YES");
+      }
       frame.items(
           0x00089124,
           new DicomElements()
-              .items(0x00082112, DicomHeader.reference(source, source.attribute(DicomHeader.CLASS)))
+              .items(0x00082112, reference)
               .code(0x00089215, "113076", "DCM", "Segmentation"));
     }
     return frame;
