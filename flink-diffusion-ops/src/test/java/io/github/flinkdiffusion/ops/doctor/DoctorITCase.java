@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.doctor;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.sun.net.httpserver.HttpServer;
 import io.github.flinkdiffusion.embedded.EmbeddedKafka;
@@ -30,6 +31,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.JobManagerOptions;
+import org.apache.flink.configuration.ResourceManagerOptions;
+import org.apache.flink.configuration.TaskManagerOptions;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
@@ -327,6 +331,20 @@ class DoctorITCase {
         .filteredOn(finding -> finding.level() == Finding.Level.ERROR)
         .extracting(Finding::check)
         .contains("options");
+  }
+
+  @Test
+  void tooFewFreeSlotsAreNamed() {
+    Stream.of("process.size", "managed.size", "jvm-metaspace.size", "task.off-heap.size")
+        .forEach(size -> config.removeKey("taskmanager.memory." + size));
+    config.set(TaskManagerOptions.NUM_TASK_SLOTS, 1);
+    config.set(JobManagerOptions.SLOT_REQUEST_TIMEOUT, Duration.ofMillis(500));
+    config.set(
+        ResourceManagerOptions.STANDALONE_CLUSTER_STARTUP_PERIOD_TIME, Duration.ofMillis(500));
+    StreamExecutionEnvironment env = StreamExecutionEnvironment.createLocalEnvironment(3, config);
+    assertThatThrownBy(() -> ClusterDoctor.examine(env, List.of()))
+        .isInstanceOf(IllegalStateException.class)
+        .hasMessageStartingWith("The cluster has fewer than 3 free slots.");
   }
 
   private void assertWarned(String found, String advice) {
