@@ -119,19 +119,31 @@ class TransformerCachingTest {
     }
   }
 
+  /**
+   * @param whole the same request, of which each step computes the whole network
+   */
+  private static void requireReference(
+      DiffusionPipeline pipeline, GenerationSpec reusing, GenerationSpec whole, Run run) {
+    float[] expected = expected(run);
+    GenerationRequest request = pipeline.model().prepare(reusing);
+    assertThat(CachingTest.generate(pipeline, List.of(request)).get("one").data())
+        .containsExactly(expected, REFERENCE);
+    requireOther(pipeline, whole, expected);
+  }
+
+  private static void requireOther(
+      DiffusionPipeline pipeline, GenerationSpec spec, float[] expected) {
+    GenerationRequest request = pipeline.model().prepare(spec);
+    assertThat(distance(CachingTest.generate(pipeline, List.of(request)).get("one"), expected))
+        .isGreaterThan(2 * REFERENCE.value);
+  }
+
   @ParameterizedTest
   @MethodSource("runs")
   void anImageIsTheReferencesWhenOneStepIsWhole(Run run) {
-    float[] expected = expected(run);
     try (DiffusionPipeline pipeline =
         open(run.model(), new Caching(Caching.LONGEST_INTERVAL, 0, 1L << 30))) {
-      GenerationRequest reused = pipeline.model().prepare(run.spec());
-      assertThat(CachingTest.generate(pipeline, List.of(reused)).get("one").data())
-          .containsExactly(expected, REFERENCE);
-      GenerationRequest whole =
-          pipeline.model().prepare(run.spec().with(Parameters.CACHE_INTERVAL, 1L));
-      assertThat(distance(CachingTest.generate(pipeline, List.of(whole)).get("one"), expected))
-          .isGreaterThan(2 * REFERENCE.value);
+      requireReference(pipeline, run.spec(), run.spec().with(Parameters.CACHE_INTERVAL, 1L), run);
     }
   }
 
@@ -159,24 +171,15 @@ class TransformerCachingTest {
       assertThat(whole).isEqualTo(leaving);
       assertThat(CachingTest.finish(pipeline, trajectories).get("one").data())
           .containsExactly(expected, REFERENCE);
-      GenerationRequest all =
-          pipeline.model().prepare(run.spec().with(Parameters.CACHE_INTERVAL, 1L));
-      assertThat(distance(CachingTest.generate(pipeline, List.of(all)).get("one"), expected))
-          .isGreaterThan(2 * REFERENCE.value);
+      requireOther(pipeline, run.spec().with(Parameters.CACHE_INTERVAL, 1L), expected);
     }
   }
 
   @ParameterizedTest
   @MethodSource("runsBySeries")
   void anImageIsTheReferencesWhenStepsContinueASeries(Run run) {
-    float[] expected = expected(run);
     try (DiffusionPipeline pipeline = open(run.model(), new Caching(1, 0, 1L << 30))) {
-      GenerationRequest continued = pipeline.model().prepare(run.bySeries());
-      assertThat(CachingTest.generate(pipeline, List.of(continued)).get("one").data())
-          .containsExactly(expected, REFERENCE);
-      GenerationRequest whole = pipeline.model().prepare(run.spec());
-      assertThat(distance(CachingTest.generate(pipeline, List.of(whole)).get("one"), expected))
-          .isGreaterThan(2 * REFERENCE.value);
+      requireReference(pipeline, run.bySeries(), run.spec(), run);
     }
   }
 
@@ -206,14 +209,48 @@ class TransformerCachingTest {
     requireSame(model);
   }
 
+  private static GenerationSpec spec(int number, long steps) {
+    return GenerationSpec.of("request-" + number)
+        .with(Parameters.PROMPT, "a red apple on a wooden table " + number)
+        .with(Parameters.STEPS, steps)
+        .with(Parameters.WIDTH, 48L)
+        .with(Parameters.HEIGHT, 32L);
+  }
+
+  private static TrajectorySnapshot saved(
+      DiffusionPipeline pipeline, GenerationRequest request, int steps) {
+    List<Trajectory> one = pipeline.start(List.of(request));
+    for (int i = 0; i < steps; i++) {
+      pipeline.step(one);
+    }
+    TrajectorySnapshot snapshot = one.get(0).snapshot();
+    one.get(0).close();
+    return snapshot;
+  }
+
+  private static void requireRestored(
+      DiffusionPipeline pipeline, TrajectorySnapshot snapshot, Map<String, Raster> expected) {
+    String id = snapshot.request().id();
+    CachingTest.assertSame(
+        CachingTest.finish(pipeline, pipeline.restore(List.of(snapshot))).get(id),
+        expected.get(id));
+  }
+
+  /** The first three alone, with each other, and with all. */
+  private static Map<String, Raster> requireSameInAnyCompany(
+      DiffusionPipeline pipeline, List<GenerationRequest> all) {
+    Map<String, Raster> together = CachingTest.generate(pipeline, all);
+    Map<String, Raster> three = CachingTest.generate(pipeline, all.subList(0, 3));
+    for (GenerationRequest each : all.subList(0, 3)) {
+      Raster alone = CachingTest.generate(pipeline, List.of(each)).get(each.id());
+      CachingTest.assertSame(alone, together.get(each.id()));
+      CachingTest.assertSame(alone, three.get(each.id()));
+    }
+    return together;
+  }
+
   private static GenerationRequest request(DiffusionPipeline pipeline, int number, long interval) {
-    GenerationSpec spec =
-        GenerationSpec.of("request-" + number)
-            .with(Parameters.PROMPT, "a red apple on a wooden table " + number)
-            .with(Parameters.STEPS, 5L)
-            .with(Parameters.WIDTH, 48L)
-            .with(Parameters.HEIGHT, 32L)
-            .with(Parameters.CACHE_INTERVAL, interval);
+    GenerationSpec spec = spec(number, 5L).with(Parameters.CACHE_INTERVAL, interval);
     return pipeline.model().prepare(spec);
   }
 
@@ -230,16 +267,9 @@ class TransformerCachingTest {
       }
       GenerationRequest saved = all.get(2);
       for (int steps = 1; steps < 5; steps++) {
-        List<Trajectory> first = pipeline.start(List.of(saved));
-        for (int i = 0; i < steps; i++) {
-          pipeline.step(first);
-        }
-        TrajectorySnapshot snapshot = first.get(0).snapshot();
-        first.get(0).close();
+        TrajectorySnapshot snapshot = saved(pipeline, saved, steps);
         assertThat(snapshot.step()).isEqualTo(steps / 3 * 3);
-        CachingTest.assertSame(
-            CachingTest.finish(pipeline, pipeline.restore(List.of(snapshot))).get(saved.id()),
-            together.get(saved.id()));
+        requireRestored(pipeline, snapshot, together);
       }
       try (DiffusionPipeline plain =
           Pipelines.open(FIXTURES.resolve("models").resolve(model), settings())) {
@@ -252,11 +282,7 @@ class TransformerCachingTest {
 
   private static GenerationRequest decidingRequest(DiffusionPipeline pipeline, int number) {
     GenerationSpec spec =
-        GenerationSpec.of("request-" + number)
-            .with(Parameters.PROMPT, "a red apple on a wooden table " + number)
-            .with(Parameters.STEPS, 6L + number % 2)
-            .with(Parameters.WIDTH, 48L)
-            .with(Parameters.HEIGHT, 32L)
+        spec(number, 6L + number % 2)
             .with(Parameters.CACHE_INTERVAL, number == 3 ? 2L : Caching.LONGEST_INTERVAL)
             // Those of 0 share calls with the others, too.
             .with(Parameters.CACHE_THRESHOLD, List.of(0.3, 0.55, 0.7, 0.0).get(number % 4));
@@ -269,24 +295,10 @@ class TransformerCachingTest {
       for (int i = 0; i < 8; i++) {
         eight.add(decidingRequest(pipeline, i));
       }
-      Map<String, Raster> together = CachingTest.generate(pipeline, eight);
-      Map<String, Raster> three = CachingTest.generate(pipeline, eight.subList(0, 3));
-      for (GenerationRequest each : eight.subList(0, 3)) {
-        Raster alone = CachingTest.generate(pipeline, List.of(each)).get(each.id());
-        CachingTest.assertSame(alone, together.get(each.id()));
-        CachingTest.assertSame(alone, three.get(each.id()));
-      }
+      Map<String, Raster> together = requireSameInAnyCompany(pipeline, eight);
       GenerationRequest saved = eight.get(1);
       for (int steps = 1; steps <= saved.steps(); steps++) {
-        List<Trajectory> first = pipeline.start(List.of(saved));
-        for (int i = 0; i < steps; i++) {
-          pipeline.step(first);
-        }
-        TrajectorySnapshot snapshot = first.get(0).snapshot();
-        first.get(0).close();
-        CachingTest.assertSame(
-            CachingTest.finish(pipeline, pipeline.restore(List.of(snapshot))).get(saved.id()),
-            together.get(saved.id()));
+        requireRestored(pipeline, saved(pipeline, saved, steps), together);
       }
     }
   }
@@ -325,11 +337,7 @@ class TransformerCachingTest {
 
   private static GenerationRequest continuedRequest(DiffusionPipeline pipeline, int number) {
     GenerationSpec spec =
-        GenerationSpec.of("request-" + number)
-            .with(Parameters.PROMPT, "a red apple on a wooden table " + number)
-            .with(Parameters.STEPS, 7L + number % 2)
-            .with(Parameters.WIDTH, 48L)
-            .with(Parameters.HEIGHT, 32L)
+        spec(number, 7L + number % 2)
             .with(Parameters.CACHE_INTERVAL, 2L + number % 3)
             .with(Parameters.TAYLOR_START, 1L + number % 2)
             .with(Parameters.TAYLOR_ORDER, (long) number % 3);
@@ -354,27 +362,13 @@ class TransformerCachingTest {
                         .with(Parameters.SKIP_LAYER_GUIDANCE_START, 0.3)
                         .with(Parameters.SKIP_LAYER_GUIDANCE_STOP, 0.7)));
       }
-      Map<String, Raster> together = CachingTest.generate(pipeline, eight);
-      Map<String, Raster> three = CachingTest.generate(pipeline, eight.subList(0, 3));
-      for (GenerationRequest each : eight.subList(0, 3)) {
-        Raster alone = CachingTest.generate(pipeline, List.of(each)).get(each.id());
-        CachingTest.assertSame(alone, together.get(each.id()));
-        CachingTest.assertSame(alone, three.get(each.id()));
-      }
+      Map<String, Raster> together = requireSameInAnyCompany(pipeline, eight);
       for (GenerationRequest saved : eight.subList(1, 3)) {
         for (int steps = 1; steps <= saved.steps(); steps++) {
-          List<Trajectory> first = pipeline.start(List.of(saved));
-          for (int i = 0; i < steps; i++) {
-            pipeline.step(first);
-          }
-          TrajectorySnapshot snapshot = first.get(0).snapshot();
-          first.get(0).close();
+          TrajectorySnapshot snapshot = saved(pipeline, saved, steps);
           // No step is made again: the series is in the snapshot.
           assertThat(snapshot.step()).isEqualTo(steps);
-          List<Trajectory> restored = pipeline.restore(List.of(snapshot));
-          assertThat(restored.get(0).step()).isEqualTo(steps);
-          CachingTest.assertSame(
-              CachingTest.finish(pipeline, restored).get(saved.id()), together.get(saved.id()));
+          requireRestored(pipeline, snapshot, together);
         }
       }
     }
