@@ -15,6 +15,7 @@ import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
@@ -38,7 +39,7 @@ final class BlipTexts implements TextTask {
   private final ClipImageProcessor processor;
   private final WordPieceTokenizer tokenizer;
   private final Network network;
-  private final int keptSize;
+  private final TextCalls calls;
   private final Signature signature;
 
   private BlipTexts(Components components, boolean answers) {
@@ -54,18 +55,12 @@ final class BlipTexts implements TextTask {
     }
     components.requireClass(TOKENIZER, "BertTokenizer", "BertTokenizerFast");
     this.tokenizer = WordPieceTokenizer.load(components.folder().component(TOKENIZER));
-    if (tokenizer.vocabularySize() > config.text().vocabulary()) {
-      // A GPU would not survive the embedding of such a token.
-      throw json.unsupported(
-          "vocab_size",
-          config.text().vocabulary(),
-          "at least the tokenizer's, " + tokenizer.vocabularySize());
-    }
+    TextCalls.requireVocabulary(json, config.text().vocabulary(), tokenizer.vocabularySize());
     this.processor =
         ClipImageProcessor.blip(
             components.config(PROCESSOR, PROCESSORS), config.vision().imageSize());
     Blip blip = new Blip(config);
-    this.keptSize = blip.keptSize();
+    this.calls = new TextCalls(config.text().vocabulary(), blip.keptSize());
     this.network = components.load(MODEL, answers ? blip.answering() : blip.captioning());
     Signature image =
         Signature.of(answers ? "BlipForQuestionAnswering" : "BlipForConditionalGeneration")
@@ -103,11 +98,7 @@ final class BlipTexts implements TextTask {
     }
     int most = config.text().maxPositions();
     String text = request.get(Parameters.PROMPT);
-    if (text != null && text.length() > 64L * most) {
-      throw new InvalidRequestException(
-          "The prompt has %d characters; at most %d tokens are accepted."
-              .formatted(text.length(), most));
-    }
+    TextCalls.requireLength(text, most);
     int asked = text == null ? 2 : tokenizer.encode(text).length;
     int tokens = request.get(Parameters.MAX_NEW_TOKENS).intValue();
     int prompt = answers ? 1 : asked - 1;
@@ -191,36 +182,18 @@ final class BlipTexts implements TextTask {
 
   @Override
   public long readBytes() {
-    return (long) Float.BYTES * keptSize;
+    return (long) Float.BYTES * calls.keptSize();
   }
 
   @Override
   public Next next(List<Row> rows) {
-    int vocabulary = config.text().vocabulary();
-    float[] scores = new float[rows.size() * vocabulary];
-    ReadTokens[] read = new ReadTokens[rows.size()];
-    for (boolean whole : new boolean[] {true, false}) {
-      int[] places =
-          IntStream.range(0, rows.size())
-              .filter(i -> (rows.get(i).read() == null) == whole)
-              .toArray();
-      if (places.length == 0) {
-        continue;
-      }
-      List<Row> some = Arrays.stream(places).mapToObj(rows::get).toList();
-      HostTensor.Floats result = whole ? readWhole(some) : readLast(some);
-      int width = (int) result.shape()[1];
-      for (int i = 0; i < places.length; i++) {
-        int at = i * width;
-        System.arraycopy(result.data(), at, scores, places[i] * vocabulary, vocabulary);
-        int count = whole ? some.get(i).tokens().length : 1;
-        // Without the call's result, which has the scores and the other rows.
-        float[] values =
-            Arrays.copyOfRange(result.data(), at + vocabulary, at + vocabulary + count * keptSize);
-        read[places[i]] = new ReadTokens(some.get(i).read(), values, count);
-      }
-    }
-    return new Next(new HostTensor.Floats(scores, rows.size(), vocabulary), List.of(read));
+    List<List<Integer>> places =
+        List.copyOf(
+            IntStream.range(0, rows.size())
+                .boxed()
+                .collect(Collectors.groupingBy(i -> rows.get(i).read() == null))
+                .values());
+    return calls.next(rows, places, this::readWhole, this::readLast);
   }
 
   private HostTensor.Floats readWhole(List<Row> rows) {
@@ -231,26 +204,15 @@ final class BlipTexts implements TextTask {
   }
 
   private HostTensor.Floats readLast(List<Row> rows) {
-    int longest = rows.stream().mapToInt(row -> row.read().length()).max().orElseThrow();
-    long[] ids = new long[rows.size()];
-    long[] positions = new long[rows.size()];
-    float[] kept = new float[rows.size() * longest * keptSize];
-    float[] keptLengths = new float[rows.size()];
-    for (int i = 0; i < rows.size(); i++) {
-      Row row = rows.get(i);
-      int last = row.tokens().length - 1;
-      ids[i] = row.tokens()[last];
-      positions[i] = last;
-      row.read().copyTo(kept, i * longest * keptSize, keptSize);
-      keptLengths[i] = row.read().length();
-    }
+    TextCalls.Last last = calls.last(rows);
     Seen seen = seen(rows);
     return network.call(
         Blip.NEXT,
-        new HostTensor.Longs(ids, rows.size(), 1),
-        new HostTensor.Longs(positions, rows.size(), 1),
-        new HostTensor.Floats(kept, rows.size(), longest, keptSize),
-        new HostTensor.Floats(keptLengths, rows.size()),
+        last.ids(),
+        new HostTensor.Longs(
+            rows.stream().mapToLong(row -> row.tokens().length - 1).toArray(), rows.size(), 1),
+        last.kept(),
+        last.lengths(),
         seen.states(),
         seen.lengths());
   }

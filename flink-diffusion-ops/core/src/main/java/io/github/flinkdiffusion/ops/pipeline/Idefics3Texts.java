@@ -68,7 +68,7 @@ final class Idefics3Texts implements TextTask {
   private final PromptTokenizer tokenizer;
   private final GptTokenizer decoder;
   private final Network network;
-  private final int keptSize;
+  private final TextCalls calls;
   private final int end;
 
   private Idefics3Texts(Components components) {
@@ -83,13 +83,7 @@ final class Idefics3Texts implements TextTask {
     }
     this.tokenizer = PromptTokenizer.gpt2(components.folder().component(TOKENIZER));
     this.decoder = GptTokenizer.load(components.folder().component(TOKENIZER));
-    if (tokenizer.vocabularySize() > config.text().vocabulary()) {
-      // A GPU would not survive the embedding of such a token.
-      throw json.unsupported(
-          "vocab_size",
-          config.text().vocabulary(),
-          "at least the tokenizer's, " + tokenizer.vocabularySize());
-    }
+    TextCalls.requireVocabulary(json, config.text().vocabulary(), tokenizer.vocabularySize());
     if (tokenizer.id(IMAGE) != config.imageToken()) {
       throw json.unsupported(
           "image_token_id",
@@ -102,7 +96,7 @@ final class Idefics3Texts implements TextTask {
     requireTemplate(folder, words);
     requireEnd(folder);
     Idefics3 idefics = new Idefics3(config);
-    this.keptSize = idefics.keptSize();
+    this.calls = new TextCalls(config.text().vocabulary(), idefics.keptSize());
     this.network = components.load(MODEL, idefics.graph());
   }
 
@@ -173,11 +167,7 @@ final class Idefics3Texts implements TextTask {
   public void check(GenerationRequest request) {
     int most = config.text().maxPositions();
     String text = request.get(Parameters.PROMPT);
-    if (text != null && text.length() > 64L * most) {
-      throw new InvalidRequestException(
-          "The prompt has %d characters; at most %d tokens are accepted."
-              .formatted(text.length(), most));
-    }
+    TextCalls.requireLength(text, most);
     for (String token : List.of(IMAGE, AROUND)) {
       if (text != null && text.contains(token)) {
         throw new InvalidRequestException(
@@ -285,36 +275,19 @@ final class Idefics3Texts implements TextTask {
 
   @Override
   public long readBytes() {
-    return (long) Float.BYTES * keptSize;
+    return (long) Float.BYTES * calls.keptSize();
   }
 
   @Override
   public Next next(List<Row> rows) {
-    int vocabulary = config.text().vocabulary();
-    float[] scores = new float[rows.size() * vocabulary];
-    ReadTokens[] read = new ReadTokens[rows.size()];
-    for (List<Integer> places : calls(rows)) {
-      List<Row> some = places.stream().map(rows::get).toList();
-      boolean whole = some.get(0).read() == null;
-      HostTensor.Floats result = whole ? readWhole(some) : readLast(some);
-      int width = (int) result.shape()[1];
-      for (int i = 0; i < places.size(); i++) {
-        int at = i * width;
-        System.arraycopy(result.data(), at, scores, places.get(i) * vocabulary, vocabulary);
-        int count = whole ? some.get(i).tokens().length : 1;
-        float[] values =
-            Arrays.copyOfRange(result.data(), at + vocabulary, at + vocabulary + count * keptSize);
-        read[places.get(i)] = new ReadTokens(some.get(i).read(), values, count);
-      }
-    }
-    return new Next(new HostTensor.Floats(scores, rows.size(), vocabulary), List.of(read));
+    return calls.next(rows, shared(rows), this::readWhole, this::readLast);
   }
 
   /**
    * Rows that share a call: those whose texts go on, and others as many as a call's memory takes.
    */
-  private List<List<Integer>> calls(List<Row> rows) {
-    List<List<Integer>> calls = new ArrayList<>();
+  private List<List<Integer>> shared(List<Row> rows) {
+    List<List<Integer>> shared = new ArrayList<>();
     List<Integer> goOn = new ArrayList<>();
     List<Integer> whole = new ArrayList<>();
     int longest = 0;
@@ -325,13 +298,13 @@ final class Idefics3Texts implements TextTask {
       }
       longest = Math.max(longest, rows.get(i).tokens().length);
       if (!whole.isEmpty() && (whole.size() + 1) * longest * readBytes() > CALL_BYTES) {
-        calls.add(whole);
+        shared.add(whole);
         whole = new ArrayList<>();
         longest = rows.get(i).tokens().length;
       }
       whole.add(i);
     }
-    return Stream.concat(calls.stream(), Stream.of(whole, goOn))
+    return Stream.concat(shared.stream(), Stream.of(whole, goOn))
         .filter(places -> !places.isEmpty())
         .toList();
   }
@@ -364,21 +337,8 @@ final class Idefics3Texts implements TextTask {
   }
 
   private HostTensor.Floats readLast(List<Row> rows) {
-    int longest = rows.stream().mapToInt(row -> row.read().length()).max().orElseThrow();
-    long[] ids = new long[rows.size()];
-    float[] kept = new float[rows.size() * longest * keptSize];
-    float[] keptLengths = new float[rows.size()];
-    for (int i = 0; i < rows.size(); i++) {
-      Row row = rows.get(i);
-      ids[i] = row.tokens()[row.tokens().length - 1];
-      row.read().copyTo(kept, i * longest * keptSize, keptSize);
-      keptLengths[i] = row.read().length();
-    }
-    return network.call(
-        Idefics3.NEXT,
-        new HostTensor.Longs(ids, rows.size(), 1),
-        new HostTensor.Floats(kept, rows.size(), longest, keptSize),
-        new HostTensor.Floats(keptLengths, rows.size()));
+    TextCalls.Last last = calls.last(rows);
+    return network.call(Idefics3.NEXT, last.ids(), last.kept(), last.lengths());
   }
 
   @Override
