@@ -162,7 +162,7 @@ public final class LiveDemo implements Callable<Integer> {
             .writer(ImageTaskEvent.class, Topics.ofImageTasks(topicPrefix).requests());
     JobFormats.results(settings);
     OutputFolder.check(options.out());
-    hintAtPrompt(modelFolder).ifPresent(System.err::println);
+    hintAtPrompt(prompt, modelFolder).ifPresent(System.err::println);
 
     OutputFolder folder = OutputFolder.create(options.out());
     DemoCommand.logTo(folder.path().resolve(OutputFolder.LOG));
@@ -241,7 +241,7 @@ public final class LiveDemo implements Callable<Integer> {
   }
 
   /** What to say where the model reads a prompt and there is none. */
-  private Optional<String> hintAtPrompt(ModelFolder folder) {
+  static Optional<String> hintAtPrompt(String prompt, ModelFolder folder) {
     return prompt.isBlank() && folder.has("text_encoder")
         ? Optional.of(
             "%s reads a prompt, and there is none: say with --prompt what the frames are to show."

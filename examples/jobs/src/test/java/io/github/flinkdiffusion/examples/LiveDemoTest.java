@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -54,6 +55,18 @@ class LiveDemoTest {
             Files.readAllBytes(images.resolve("1.png")),
             Files.readAllBytes(images.resolve("2.png")));
     assertThat(clips.get(1).frames()).as("of four").hasSize(3);
+  }
+
+  @Test
+  void aModelThatReadsAPromptAsksForOne() {
+    ModelFolder reads = ModelFolder.open(Path.of("../models/mini-emoji"));
+    assertThat(LiveDemo.hintAtPrompt("", reads))
+        .get()
+        .asString()
+        .contains("mini-emoji", "--prompt");
+    assertThat(LiveDemo.hintAtPrompt("a heart", reads)).isEmpty();
+    ModelFolder enlarges = ModelFolder.open(Path.of("../models/mini-satellite-x4"));
+    assertThat(LiveDemo.hintAtPrompt("", enlarges)).isEmpty();
   }
 
   @Test
