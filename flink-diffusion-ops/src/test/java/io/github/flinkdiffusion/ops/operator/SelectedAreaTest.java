@@ -345,7 +345,8 @@ class SelectedAreaTest {
     Raster image = scene(64);
     Path file = Files.write(folder.resolve("a.tif"), Images.write(image, "image/tiff"));
     DiffusionSettingsAndScratch how = byRanges();
-    Map<String, String> part = Map.of("window", "3,5,40,50", "bands", "B4-B1");
+    Map<String, String> part =
+        Map.of("window", "3,5,40,50", "bands", "B4-B1", "valueRange", "0..6000");
     try (ImageSubtask subtask =
         new ImageSubtask(upscalers, settings(how.options()), devices, how.scratch()).open()) {
       subtask.task(referenced(file, part));

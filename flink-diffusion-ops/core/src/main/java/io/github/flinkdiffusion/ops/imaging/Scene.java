@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.image.Resolution;
+import io.github.flinkdiffusion.ops.image.SampleType;
 import io.github.flinkdiffusion.ops.image.ValueRange;
 import io.github.flinkdiffusion.ops.image.Window;
 import java.io.IOException;
@@ -75,6 +76,16 @@ public interface Scene extends AutoCloseable {
   /** The same picture, in which other numbers are black and white. */
   default Scene over(ValueRange range) {
     return range.equals(format().range()) ? this : new RangedScene(this, range);
+  }
+
+  /**
+   * The same picture, as one whose caller does not say what is black and white. Floats that are no
+   * shares of 1 are refused when they are read.
+   */
+  default Scene asTheFileSays() {
+    return format().type() == SampleType.FLOAT32 && format().range().equals(UnrangedScene.SHARES)
+        ? new UnrangedScene(this)
+        : this;
   }
 
   /** Whether a file is of a kind whose parts are read from the file; its first bytes suffice. */
@@ -158,7 +169,7 @@ public interface Scene extends AutoCloseable {
     if ((long) scene.width() * scene.height() > maxPixels) {
       scene.close();
       throw new ImageException(
-          "The image is %d x %d pixels; at most %d in all are accepted"
+          "The image is %d x %d pixels; at most %d in all are accepted (diffusion.image.max-pixels). Select a part of it, for example with the parameter window"
               .formatted(scene.width(), scene.height(), maxPixels));
     }
     return scene;

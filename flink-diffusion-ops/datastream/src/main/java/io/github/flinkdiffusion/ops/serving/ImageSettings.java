@@ -158,7 +158,9 @@ public record ImageSettings(
 
   /** The scene over the range that was set, if one was. */
   public Scene ranged(Scene scene) {
-    return blackValue == null ? scene : scene.over(new ValueRange(blackValue, whiteValue));
+    return blackValue == null
+        ? scene.asTheFileSays()
+        : scene.over(new ValueRange(blackValue, whiteValue));
   }
 
   /** As {@link #ranged(Scene)}, unless the request says itself what is black and white. */
