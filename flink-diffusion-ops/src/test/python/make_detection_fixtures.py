@@ -5,7 +5,8 @@
 
 """Boxes and their average precision by pycocotools (COCOeval): src/test/resources/fixtures/quality/detection.json.
 
-Needs pycocotools 2.0.10 and numpy. Some scores and boxes are equal, one category is never found, and one image has more than 100 boxes of a category.
+Needs pycocotools 2.0.10 and numpy. Some scores and boxes are equal, one category is never found, one image has more than 100 boxes of a category, and recalls
+and overlaps of one category lie on the thresholds.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ from pycocotools.cocoeval import COCOeval
 
 OUT = pathlib.Path(__file__).parent / "../resources/fixtures/quality/detection.json"
 random = np.random.default_rng(5)
-categories = ["cat", "dog", "never found", "false alarms"]
+categories = ["cat", "dog", "never found", "false alarms", "whole pixels"]
 truths, found = [], []
 for image in range(12):
     for category in range(3):
@@ -35,6 +36,11 @@ for image in range(12):
     found.append((image, 3, [1.0, 2.0, 3.0, 4.0], 0.9))
 for i in range(130):
     found.append((3, 0, [round(float(v), 2) for v in random.uniform(1, 50, 4)], round(float(random.uniform(0, 1)), 4)))
+# Recalls and overlaps that lie on thresholds: what numpy's linspace rounds up is not reached.
+for i in range(40):
+    truths.append((i % 12, 4, [100.0 + 30 * (i // 12), 0.0, 20.0, 20.0]))
+for i in range(14):
+    found.append((i % 12, 4, [100.0 + 30 * (i // 12), 0.0, 20.0, [20.0, 19.0, 18.0, 17.0, 16.0, 15.0, 14.0, 13.0, 12.0, 11.0][i % 10]], round(0.9 - i / 100, 2)))
 
 coco = COCO()
 coco.dataset = {

@@ -156,8 +156,14 @@ public record DetectionPrecision(
    */
   private record Match(double score, boolean[] right) {}
 
+  /** As numpy's linspace rounds it: overlaps of whole pixels often lie on a threshold. */
   private static double threshold(int index) {
-    return 0.5 + 0.05 * index;
+    return index == THRESHOLDS - 1 ? 0.95 : 0.5 + index * ((0.95 - 0.5) / (THRESHOLDS - 1));
+  }
+
+  /** Likewise: of 40 true boxes, 14 are a recall below the 36th of the 101. */
+  private static double recall(int index) {
+    return index == RECALLS - 1 ? 1 : index * (1.0 / (RECALLS - 1));
   }
 
   private static List<Match> matches(List<Box> truths, List<Found> found) {
@@ -201,7 +207,7 @@ public record DetectionPrecision(
     double sum = 0;
     int at = 0;
     for (int i = 0; i < RECALLS; i++) {
-      while (at < count && recall[at] < i / (RECALLS - 1.0)) {
+      while (at < count && recall[at] < recall(i)) {
         at++;
       }
       sum += at < count ? precision[at] : 0;
