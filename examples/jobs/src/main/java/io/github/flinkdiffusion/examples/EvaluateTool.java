@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.examples;
 
 import io.github.flinkdiffusion.connector.kafka.JobFormats;
+import io.github.flinkdiffusion.examples.detection.BoxReport;
 import io.github.flinkdiffusion.examples.evaluation.BiasReport;
 import io.github.flinkdiffusion.examples.evaluation.MatrixReport;
 import io.github.flinkdiffusion.examples.evaluation.VoteStudy;
@@ -24,7 +25,12 @@ import picocli.CommandLine.Option;
     name = "examples/evaluate",
     sortOptions = false,
     usageHelpAutoWidth = true,
-    subcommands = {EvaluateTool.Bias.class, EvaluateTool.Matrix.class, EvaluateTool.Votes.class},
+    subcommands = {
+      EvaluateTool.Bias.class,
+      EvaluateTool.Matrix.class,
+      EvaluateTool.Votes.class,
+      EvaluateTool.Boxes.class
+    },
     description = {"Report on what a model draws, with images and measures.", ""})
 public final class EvaluateTool implements Callable<Integer> {
   @Mixin private HelpOption help;
@@ -43,7 +49,7 @@ public final class EvaluateTool implements Callable<Integer> {
   @Override
   public Integer call() {
     throw new DemoException(
-        "Missing subcommand: expected bias, matrix or votes. --help explains them.");
+        "Missing subcommand: expected bias, matrix, votes or boxes. --help explains them.");
   }
 
   /** Makes a report of a plan and of the drawings that images are compared with. */
@@ -122,6 +128,49 @@ public final class EvaluateTool implements Callable<Integer> {
     @Override
     public Integer call() throws Exception {
       return plan.write((config, drawings) -> MatrixReport.of(config, drawings)::write);
+    }
+  }
+
+  /** How good the boxes are. */
+  @Command(
+      name = "boxes",
+      sortOptions = false,
+      description = {
+        "Measure boxes that examples/detect found: average precision as COCO measures it (mAP,"
+            + " AP50, AP75, of each class).",
+        "Prints Markdown; the report has the boxes in COCO's format, for pycocotools, too."
+      })
+  static final class Boxes implements Callable<Integer> {
+    @Mixin private HelpOption help;
+
+    @Option(
+        names = "--annotations",
+        required = true,
+        paramLabel = "FILE",
+        description = "What is there: a COCO file of instances.")
+    private Path annotations;
+
+    @Option(
+        names = "--found",
+        required = true,
+        paramLabel = "FOLDER",
+        description = "The folder that examples/detect wrote, of images in the annotations.")
+    private Path found;
+
+    @Option(
+        names = "--out",
+        required = true,
+        paramLabel = "FOLDER",
+        description = "Folder of the report; it must be empty or not exist.")
+    private Path out;
+
+    @Override
+    public Integer call() throws Exception {
+      OutputFolder.check(out);
+      BoxReport report = BoxReport.of(annotations, found);
+      report.write(OutputFolder.create(out).path());
+      System.out.print(report.text(report.precision()));
+      return 0;
     }
   }
 

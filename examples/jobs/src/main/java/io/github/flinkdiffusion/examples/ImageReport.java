@@ -16,6 +16,7 @@ import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.Region;
 import io.github.flinkdiffusion.connector.event.Regions;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
+import io.github.flinkdiffusion.examples.detection.BoxPicture;
 import io.github.flinkdiffusion.ops.image.ContactSheet;
 import io.github.flinkdiffusion.ops.image.FloatResize;
 import io.github.flinkdiffusion.ops.image.ImageException;
@@ -78,7 +79,9 @@ final class ImageReport {
   enum Sheet {
     /** Beside it what a cubic filter makes of the same part: the gain is what the model adds. */
     ENLARGED("enlarged", 4),
-    SEGMENTED("inside", 3);
+    SEGMENTED("inside", 3),
+    /** Boxes around what was found. */
+    FOUND("found", 3);
 
     private final String answer;
     private final int columns;
@@ -137,15 +140,37 @@ final class ImageReport {
     }
   }
 
-  /** What was found, a line of a result. */
-  record Found(String label, long areaPixels, Double area, String areaUnit, Double score) {
+  /**
+   * What was found, a line of a result.
+   *
+   * @param boxPixels left, top, width and height
+   */
+  record Found(
+      String label,
+      long areaPixels,
+      Double area,
+      String areaUnit,
+      Double score,
+      List<Double> boxPixels) {
     static Found of(Region region) {
+      Box box = region.getBox();
       return new Found(
           region.getLabel(),
           region.getAreaPixels(),
           region.getArea(),
           region.getAreaUnit(),
-          region.getScore());
+          region.getScore(),
+          List.of(box.getX(), box.getY(), box.getWidth(), box.getHeight()));
+    }
+
+    private BoxPicture.Labeled labeled() {
+      return new BoxPicture.Labeled(
+          label, boxPixels.get(0), boxPixels.get(1), boxPixels.get(2), boxPixels.get(3));
+    }
+
+    /** The class, and how sure it is. */
+    private String scored() {
+      return score == null ? label : String.format(Locale.ROOT, "%s %.2f", label, score);
     }
 
     private String text() {
@@ -279,15 +304,7 @@ final class ImageReport {
       ObjectNode feature = features.addObject().put("type", "Feature");
       feature.set(
           "geometry", region.getGeometry() == null ? null : json.readTree(region.getGeometry()));
-      ObjectNode properties = json.valueToTree(Found.of(region));
-      Box box = region.getBox();
-      properties
-          .putArray("boxPixels")
-          .add(box.getX())
-          .add(box.getY())
-          .add(box.getWidth())
-          .add(box.getHeight());
-      feature.set("properties", properties);
+      feature.set("properties", json.valueToTree(Found.of(region)));
     }
     return json.writerWithDefaultPrettyPrinter().writeValueAsBytes(all);
   }
@@ -312,6 +329,12 @@ final class ImageReport {
             .orElse(how.inputs() ? "too large to show" : "not shown with --parameter"));
     if (sheet == Sheet.ENLARGED && before.isPresent() && after.isPresent()) {
       showGain(shown, before.get(), after.get());
+    } else if (sheet == Sheet.FOUND && before.isPresent() && image.getRegions() != null) {
+      List<Found> found = image.getRegions().getItems().stream().map(Found::of).toList();
+      shown.add(
+          BoxPicture.drawn(before.get(), found.stream().map(Found::labeled).toList()),
+          Count.of(found.size(), "thing"),
+          found.stream().map(Found::scored).collect(Collectors.joining(", ")));
     } else {
       if (sheet == Sheet.ENLARGED) {
         shown.add(Raster.filled(1, 1, 1, 0), "bicubic", "needs the input");

@@ -116,6 +116,7 @@ class SegmentDemoTest {
     JsonNode result = summary.path("results").path(0);
     assertThat(result.path("mask").asText()).isEqualTo("pictures/scan-007-mask.png");
     assertThat(result.path("found").path(0).path("area").asDouble()).isEqualTo(3);
+    assertThat(result.path("found").path(0).path("boxPixels").path(3).asDouble()).isEqualTo(3);
     assertThat(summary.path("failures").path(0).path("input").asText()).endsWith("broken.dcm");
     JsonNode regions =
         json.readTree(folder.resolve("out").resolve(result.path("regions").asText()).toFile());
@@ -224,5 +225,10 @@ class SegmentDemoTest {
                 new SegmentDemo()
                     .requireTask(io.github.flinkdiffusion.ops.weights.ModelFolder.open(upscaler)))
         .hasMessageContaining("cannot segment: it is a ConcatConditionedUpscalePipeline");
+    assertThatThrownBy(
+            () ->
+                new DetectDemo()
+                    .requireTask(io.github.flinkdiffusion.ops.weights.ModelFolder.open(upscaler)))
+        .hasMessageContaining("finds nothing: it is a ConcatConditionedUpscalePipeline");
   }
 }

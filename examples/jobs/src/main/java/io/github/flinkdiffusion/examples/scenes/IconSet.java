@@ -28,7 +28,7 @@ import java.util.TreeMap;
  *
  * @see <a href="https://iconify.design/docs/types/iconify-json.html">IconifyJSON</a>
  */
-final class IconSet {
+public final class IconSet {
   private record Drawing(String body, double left, double top, double width, double height) {}
 
   private final String prefix;
@@ -44,7 +44,7 @@ final class IconSet {
    *
    * @throws IOException if the file cannot be read or is no icon set
    */
-  static IconSet open(Path file) throws IOException {
+  public static IconSet open(Path file) throws IOException {
     JsonNode json = new ObjectMapper().readTree(file.toFile());
     JsonNode icons = json.path("icons");
     if (!icons.isObject() || !json.path("prefix").isTextual()) {
@@ -73,7 +73,7 @@ final class IconSet {
   }
 
   /** The set's short name, e.g. {@code noto}. */
-  String prefix() {
+  public String prefix() {
     return prefix;
   }
 
@@ -88,7 +88,7 @@ final class IconSet {
    * @param side pixels
    * @throws IOException if the set has no such icon, or it is no valid SVG
    */
-  BufferedImage draw(String name, int side) throws IOException {
+  public BufferedImage draw(String name, int side) throws IOException {
     Drawing drawing = drawings.get(name);
     if (drawing == null) {
       throw new IOException("Icon set " + prefix + " has no icon '" + name + "'.");
