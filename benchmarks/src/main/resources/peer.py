@@ -150,7 +150,7 @@ def unet(folder, dtype, device):
 
 def open_unet(name, folder, dtype, device, compiled):
     call, network = unet(folder, dtype, device)
-    opened[name] = (torch.compile(call) if compiled else call, DTYPES[dtype], device)
+    opened[name] = (torch.compile(call, dynamic=False) if compiled else call, DTYPES[dtype], device)
 
 
 def open_onnx(name, path):

@@ -129,7 +129,8 @@ final class CachingBenchmark extends BenchmarkCommand {
               variant.name() + ": speed over every step whole",
               speeds.get(variant.name()),
               speeds.get(WHOLE),
-              Goal.atLeast(SPEED_GOAL)));
+              // Guidance in an interval is no caching: it saves a part of the rows.
+              variant.interval() == 1 ? null : Goal.atLeast(SPEED_GOAL)));
       result.add(
           Finding.absolute(
               variant.name() + ": PSNR",

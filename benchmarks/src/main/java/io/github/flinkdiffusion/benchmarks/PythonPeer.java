@@ -15,9 +15,13 @@ import java.io.Writer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 
 /**
  * A Python process that does what it is told, one command at a time, so that rounds can alternate
@@ -118,6 +122,34 @@ final class PythonPeer implements AutoCloseable {
       throw new BenchmarkException("The Python peer's answer to " + command + " is not JSON.", e);
     } catch (IOException e) {
       throw ended(command, e);
+    }
+  }
+
+  /**
+   * One command that may take too long.
+   *
+   * @return its answer; empty if it did not come in time: then the peer is ended
+   */
+  Optional<JsonNode> askWithin(Duration limit, String command, Map<String, ?> arguments) {
+    CompletableFuture<Boolean> tooLate =
+        new CompletableFuture<Boolean>()
+            .completeOnTimeout(true, limit.toMillis(), TimeUnit.MILLISECONDS);
+    tooLate.thenAccept(
+        late -> {
+          if (late) {
+            process.descendants().forEach(ProcessHandle::destroyForcibly);
+            process.destroyForcibly();
+          }
+        });
+    try {
+      JsonNode answer = ask(command, arguments);
+      tooLate.complete(false);
+      return Optional.of(answer);
+    } catch (BenchmarkException e) {
+      if (tooLate.complete(false)) {
+        throw e;
+      }
+      return Optional.empty();
     }
   }
 

@@ -29,8 +29,10 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -150,6 +152,14 @@ class UNetBenchmark extends BenchmarkCommand {
               + " benchmarks/target/models).")
   private Path cache = RunOptions.home().resolve("benchmarks/target/models");
 
+  @Option(
+      names = "--compile-minutes",
+      paramLabel = "N",
+      description =
+          "How long the first call of torch.compile, which compiles, may take for each number of"
+              + " rows; then it is left out (default: ${DEFAULT-VALUE}).")
+  private int compileMinutes = 20;
+
   private final Map<String, List<Double>> bars = new LinkedHashMap<>();
   private final List<String> scenarios = new ArrayList<>();
 
@@ -162,8 +172,7 @@ class UNetBenchmark extends BenchmarkCommand {
       measure(result, device, null);
       return result;
     }
-    try (PythonPeer peer =
-        PythonPeer.start(options().python().get(), RunInfo.configuredThreads())) {
+    try (PythonPeer peer = startPeer()) {
       peer.versions().forEach(this::version);
       if (device.isGpu()) {
         version("GPU", peer.gpu());
@@ -172,6 +181,10 @@ class UNetBenchmark extends BenchmarkCommand {
       measure(result, device, peer);
       return result;
     }
+  }
+
+  private PythonPeer startPeer() throws IOException {
+    return PythonPeer.start(options().python().get(), RunInfo.configuredThreads());
   }
 
   private BenchmarkResult.Builder result(DeviceSpec device) {
@@ -238,16 +251,23 @@ class UNetBenchmark extends BenchmarkCommand {
             ours.put(engine, Engines.standard().named(engine).load(program, device));
           }
         }
-        List<Peer> asked = peer == null ? List.of() : peersOf(precision, device);
-        for (Peer each : asked) {
-          open(each, subject, program, device, peer);
+        Map<Peer, PythonPeer> asked = new EnumMap<>(Peer.class);
+        for (Peer each : peer == null ? List.<Peer>of() : peersOf(precision, device)) {
+          asked.put(each, peer);
         }
-        bars.clear();
-        scenarios.clear();
-        measure(result, subject, precision, ours, asked, peer);
-        plot(result, subject, precision);
-        for (Peer each : asked) {
-          peer.ask("close", Map.of("name", each.subject));
+        // In a process of its own, which can be ended.
+        try (PythonPeer compiling = asked.containsKey(Peer.COMPILE) ? startPeer() : null) {
+          asked.computeIfPresent(Peer.COMPILE, (compile, shared) -> compiling);
+          for (Map.Entry<Peer, PythonPeer> each : asked.entrySet()) {
+            open(each.getKey(), subject, program, device, each.getValue());
+          }
+          bars.clear();
+          scenarios.clear();
+          measure(result, subject, precision, ours, asked);
+          plot(result, subject, precision);
+          for (Map.Entry<Peer, PythonPeer> each : asked.entrySet()) {
+            each.getValue().ask("close", Map.of("name", each.getKey().subject));
+          }
         }
       } finally {
         ours.values().forEach(Network::close);
@@ -329,8 +349,7 @@ class UNetBenchmark extends BenchmarkCommand {
       Subject subject,
       Precision precision,
       Map<String, Network> ours,
-      List<Peer> asked,
-      PythonPeer peer)
+      Map<Peer, PythonPeer> asked)
       throws Exception {
     for (int batch : batches) {
       String scenario =
@@ -340,6 +359,7 @@ class UNetBenchmark extends BenchmarkCommand {
                   precision,
                   batch,
                   batch == 1 ? "row" : "rows");
+      compile(result, subject, scenario, batch, asked);
       HostTensor[] inputs = inputs(subject, batch);
       Map<String, Callable<Double>> subjects = new LinkedHashMap<>();
       int calls = callsInARound(ours.values().iterator().next(), inputs);
@@ -352,12 +372,13 @@ class UNetBenchmark extends BenchmarkCommand {
                     call(network, inputs, uncounted);
                     return Rounds.seconds(() -> call(network, inputs, calls)) / calls;
                   }));
-      for (Peer each : asked) {
-        Map<String, Object> command = call(subject, each.subject, batch, "");
-        command.put("calls", calls);
-        command.put("uncounted", uncounted);
-        subjects.put(each.subject, () -> peer.seconds("call_unet", command));
-      }
+      asked.forEach(
+          (each, python) -> {
+            Map<String, Object> command = call(subject, each.subject, batch, "");
+            command.put("calls", calls);
+            command.put("uncounted", uncounted);
+            subjects.put(each.subject, () -> python.seconds("call_unet", command));
+          });
       Map<String, Measurement> measured =
           options().rounds().alternate(scenario, "s/call", subjects);
       scenarios.add(scenario);
@@ -367,7 +388,7 @@ class UNetBenchmark extends BenchmarkCommand {
             bars.computeIfAbsent(name, key -> new ArrayList<>()).add(each.summary().median());
           });
       for (String name : ours.keySet()) {
-        for (Peer each : asked) {
+        for (Peer each : asked.keySet()) {
           result.add(
               Finding.ratio(
                   "speed of %s over %s".formatted(name, each.subject),
@@ -376,8 +397,8 @@ class UNetBenchmark extends BenchmarkCommand {
                   goal(each)));
         }
       }
-      for (Peer each : asked) {
-        float[] theirs = output(subject, each.subject, batch, peer);
+      for (Peer each : asked.keySet()) {
+        float[] theirs = output(subject, each.subject, batch, asked.get(each));
         for (Map.Entry<String, Network> our : ours.entrySet()) {
           result.note(
               difference(
@@ -386,6 +407,32 @@ class UNetBenchmark extends BenchmarkCommand {
                   theirs));
         }
       }
+    }
+  }
+
+  /** The first call of torch.compile, which compiles: it is left out if that takes too long. */
+  private void compile(
+      BenchmarkResult.Builder result,
+      Subject subject,
+      String scenario,
+      int batch,
+      Map<Peer, PythonPeer> asked) {
+    PythonPeer python = asked.get(Peer.COMPILE);
+    if (python == null) {
+      return;
+    }
+    Optional<JsonNode> seconds =
+        python.askWithin(
+            Duration.ofMinutes(compileMinutes),
+            "call_unet",
+            call(subject, Peer.COMPILE.subject, batch, ""));
+    result.note(
+        seconds
+            .map(each -> "its first call, which compiles, takes %.0f s.".formatted(each.asDouble()))
+            .orElse("not compiled within %d minutes, left out.".formatted(compileMinutes))
+            .transform(what -> "%s, %s: %s".formatted(scenario, Peer.COMPILE.subject, what)));
+    if (seconds.isEmpty()) {
+      asked.remove(Peer.COMPILE);
     }
   }
 
