@@ -12,6 +12,7 @@ import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.operator.PromptCheck;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.Suggestion;
 import io.github.flinkdiffusion.ops.scheduler.Schedulers;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.ModelList;
@@ -255,8 +256,11 @@ public final class TextToImageDemo implements Callable<Integer> {
   private void checkNumbers() {
     if (scheduler != null && !Schedulers.supported().contains(scheduler)) {
       throw new DemoException(
-          "There is no scheduler '%s'; --scheduler takes one of %s."
-              .formatted(scheduler, String.join(", ", Schedulers.supported())));
+          "There is no scheduler '%s'%s; --scheduler takes one of %s."
+              .formatted(
+                  scheduler,
+                  Suggestion.of(scheduler, Schedulers.supported()),
+                  String.join(", ", Schedulers.supported())));
     }
     if (noJob && !options.hasKafka()) {
       throw new DemoException(

@@ -235,9 +235,8 @@ class TextToImageDemoITCase {
         .contains("id 'a'");
     String nowhere = folder.resolve("nowhere").toString();
     assertThat(onlyError(run("--model", nowhere, "a"))).contains(nowhere);
-    assertThat(onlyError(run("--model", MODEL, "--scheduler", "Magic", "a")))
-        .contains("Magic")
-        .contains("EulerDiscreteScheduler");
+    assertThat(onlyError(run("--model", MODEL, "--scheduler", "Euler", "a")))
+        .contains("'Euler' (did you mean 'EulerDiscreteScheduler'?)");
     assertThat(onlyError(run("--model", MODEL, "--count", "0"))).contains("--count is 0");
     assertThat(onlyError(run("--model", MODEL, "--steps", "0"))).contains("--steps is 0");
     assertThat(onlyError(run("--model", MODEL, "--steps", "99999"))).contains("99999");

@@ -10,9 +10,11 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
+import org.apache.flink.annotation.Internal;
 
 /** Which of the known names somebody probably meant: misspelled, or as another program calls it. */
-final class Suggestion {
+@Internal
+public final class Suggestion {
   /** Longer ones are nobody's misspelling, and comparing letters takes the product of lengths. */
   private static final int LONGEST = 100;
 
@@ -33,7 +35,7 @@ final class Suggestion {
   private Suggestion() {}
 
   /** The end of a message about an unknown name; empty where none is near. */
-  static String of(String written, Collection<String> known) {
+  public static String of(String written, Collection<String> known) {
     return meant(written, known).map(name -> " (did you mean '" + name + "'?)").orElse("");
   }
 
