@@ -22,6 +22,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -70,6 +71,9 @@ public final class MiniBrainEvaluation implements Callable<Integer> {
           new Condition("uneven coil", new SliceVariation(0, 1, 0, 0, false, 1, 1, 0.4, -0.4, 0)),
           new Condition("noise", new SliceVariation(0, 1, 0, 0, false, 1, 1, 0, 0, 0.03)));
 
+  private static final int ICONS = 25;
+  private static final double ICON_SHARE = 0.9;
+
   @Option(
       names = "--templates",
       required = true,
@@ -87,6 +91,13 @@ public final class MiniBrainEvaluation implements Callable<Integer> {
       names = "--non-heads",
       description = "Folder of pictures without a brain; their masks should be empty.")
   private Path nonHeads;
+
+  @Option(
+      names = "--icons",
+      description =
+          "icons.json of an npm package @iconify-json/..., 25 of whose drawings are pictures"
+              + " without a brain, too.")
+  private Path icons;
 
   @Option(
       names = "--conditions",
@@ -147,7 +158,7 @@ public final class MiniBrainEvaluation implements Callable<Integer> {
                 .toList();
         measure(pipeline, "another head", slices, SECOND_SHEET_EVERY, pictures);
       }
-      if (nonHeads != null) {
+      if (nonHeads != null || icons != null) {
         findNothing(pipeline, second);
       }
     }
@@ -173,7 +184,22 @@ public final class MiniBrainEvaluation implements Callable<Integer> {
 
   /** Prints the marked pixels of each picture without a brain. */
   private void findNothing(DiffusionPipeline pipeline, SecondHead second) throws IOException {
-    Map<String, Raster> pictures = NonHeads.read(nonHeads);
+    Map<String, Raster> pictures = nonHeads == null ? new TreeMap<>() : NonHeads.read(nonHeads);
+    if (icons != null) {
+      NonHeads.drawings(icons, ICONS)
+          .forEach(
+              (name, drawing) ->
+                  pictures.put(
+                      "icon " + name,
+                      NonHeads.placed(
+                          drawing,
+                          pictures.size() % 2,
+                          ICON_SHARE,
+                          0.5,
+                          0.5,
+                          HeadScan.HEIGHT,
+                          HeadScan.WIDTH)));
+    }
     if (second != null) {
       for (int z : SecondHead.withoutBrain()) {
         pictures.put("second head, slice " + z, second.slice(z));

@@ -20,6 +20,8 @@ import picocli.CommandLine.Option;
     description =
         "Trains examples/models/mini-brain-mask; see its model card for the source of the scan.")
 public final class MiniBrainTraining implements Callable<Integer> {
+  private static final int DRAWINGS = 400;
+
   @Option(
       names = "--templates",
       required = true,
@@ -31,6 +33,25 @@ public final class MiniBrainTraining implements Callable<Integer> {
       description =
           "Folder of pictures without a brain, to learn from beside what the program draws.")
   private Path nonHeads;
+
+  @Option(
+      names = "--icons",
+      description =
+          "icons.json of an npm package @iconify-json/..., 400 of whose drawings are non-heads,"
+              + " too.")
+  private Path icons;
+
+  @Option(
+      names = "--non-head-share",
+      description = "Share of the examples that are no head (default: ${DEFAULT-VALUE}).")
+  private double nonHeadShare = 0.2;
+
+  @Option(
+      names = "--other-head-share",
+      description =
+          "Share of the slices that are made to look like another head's (default:"
+              + " ${DEFAULT-VALUE}).")
+  private double otherHeadShare = 0.8;
 
   @Option(
       names = "--out",
@@ -54,7 +75,12 @@ public final class MiniBrainTraining implements Callable<Integer> {
         new SliceExamples(
             HeadScan.open(templates),
             new NonHeads(
-                nonHeads == null ? List.of() : List.copyOf(NonHeads.read(nonHeads).values()))),
+                nonHeads == null ? List.of() : List.copyOf(NonHeads.read(nonHeads).values()),
+                icons == null
+                    ? List.of()
+                    : List.copyOf(NonHeads.drawings(icons, DRAWINGS).values())),
+            nonHeadShare,
+            otherHeadShare),
         ModelFiles.weights(out));
     return 0;
   }

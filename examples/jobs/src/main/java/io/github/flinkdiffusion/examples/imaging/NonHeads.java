@@ -4,11 +4,13 @@
  */
 package io.github.flinkdiffusion.examples.imaging;
 
+import io.github.flinkdiffusion.examples.scenes.IconSet;
 import io.github.flinkdiffusion.ops.image.FloatResize;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
+import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,8 +23,9 @@ import java.util.random.RandomGenerator;
 import java.util.stream.Stream;
 
 /**
- * Pictures in which no brain is, to learn that there may be none: parts of photographs, noise of
- * any grain, gradients, and discs with or without a rim, which look like a head from afar.
+ * Pictures in which no brain is, to learn that there may be none: parts of photographs, drawings of
+ * things, noise of any grain, gradients, and discs with or without a rim, which look like a head
+ * from afar.
  */
 final class NonHeads {
   /** A side at which a photograph is kept; parts of it are enlarged by no more than that. */
@@ -30,10 +33,75 @@ final class NonHeads {
 
   private static final int DISCS = 4;
 
+  /** A side at which drawings are kept. */
+  private static final int DRAWING_SIDE = 128;
+
   private final List<Raster> photographs;
 
-  NonHeads(List<Raster> photographs) {
+  /** Gray and opacity. */
+  private final List<Raster> drawings;
+
+  NonHeads(List<Raster> photographs, List<Raster> drawings) {
     this.photographs = List.copyOf(photographs);
+    this.drawings = List.copyOf(drawings);
+  }
+
+  /** So many drawings of a set, by name, evenly chosen from all of its names. */
+  static Map<String, Raster> drawings(Path icons, int count) throws IOException {
+    IconSet set = IconSet.open(icons);
+    List<String> names = List.copyOf(set.names());
+    Map<String, Raster> drawings = new TreeMap<>();
+    for (int i = 0; i < count; i++) {
+      String name = names.get((int) ((long) i * names.size() / count));
+      drawings.put(name, grayAndOpacity(set.draw(name, DRAWING_SIDE)));
+    }
+    return drawings;
+  }
+
+  private static Raster grayAndOpacity(BufferedImage drawing) {
+    int plane = drawing.getWidth() * drawing.getHeight();
+    float[] data = new float[2 * plane];
+    for (int i = 0; i < plane; i++) {
+      int argb = drawing.getRGB(i % drawing.getWidth(), i / drawing.getWidth());
+      data[i] = ((argb >> 16 & 0xFF) + (argb >> 8 & 0xFF) + (argb & 0xFF)) / (3 * 255f);
+      data[plane + i] = (argb >>> 24) / 255f;
+    }
+    return new Raster(2, drawing.getHeight(), drawing.getWidth(), data);
+  }
+
+  /**
+   * A drawing on an even ground.
+   *
+   * @param share of the picture's shorter side that it takes
+   */
+  static Raster placed(
+      Raster drawing, float ground, double share, double x, double y, int height, int width) {
+    double side = share * Math.min(height, width);
+    double left = x * (width - side);
+    double top = y * (height - side);
+    double scale = drawing.width() / side;
+    float[] data = new float[height * width];
+    Raster gray = channel(drawing, 0);
+    Raster opacity = channel(drawing, 1);
+    for (int row = 0; row < height; row++) {
+      for (int column = 0; column < width; column++) {
+        double sourceX = (column + 0.5 - left) * scale - 0.5;
+        double sourceY = (row + 0.5 - top) * scale - 0.5;
+        double covered = SliceVariation.bilinear(opacity, sourceX, sourceY);
+        double value = SliceVariation.bilinear(gray, sourceX, sourceY);
+        data[row * width + column] = (float) (covered * value + (1 - covered) * ground);
+      }
+    }
+    return new Raster(1, height, width, data);
+  }
+
+  private static Raster channel(Raster picture, int channel) {
+    int plane = picture.height() * picture.width();
+    return new Raster(
+        1,
+        picture.height(),
+        picture.width(),
+        Arrays.copyOfRange(picture.data(), channel * plane, (channel + 1) * plane));
   }
 
   /** The pictures of a folder and those below it, gray, by their path in it. */
@@ -68,13 +136,25 @@ final class NonHeads {
   }
 
   Raster draw(RandomGenerator random, int height, int width) {
-    int kind = random.nextInt(photographs.isEmpty() ? 3 : 6);
-    return switch (kind) {
+    int kind = random.nextInt(6);
+    if (kind >= 4 && !drawings.isEmpty()) {
+      return drawn(random, height, width);
+    }
+    if (kind >= 2 && !photographs.isEmpty()) {
+      return part(random, photographs.get(random.nextInt(photographs.size())));
+    }
+    return switch (random.nextInt(3)) {
       case 0 -> noise(random, height, width);
       case 1 -> discs(random, height, width, false);
-      case 2 -> discs(random, height, width, true);
-      default -> part(random, photographs.get(random.nextInt(photographs.size())));
+      default -> discs(random, height, width, true);
     };
+  }
+
+  private Raster drawn(RandomGenerator random, int height, int width) {
+    Raster drawing = drawings.get(random.nextInt(drawings.size()));
+    float ground = random.nextBoolean() ? 0 : random.nextFloat();
+    double share = 0.4 + 0.8 * random.nextDouble();
+    return placed(drawing, ground, share, random.nextDouble(), random.nextDouble(), height, width);
   }
 
   /** A part of a picture, a fifth of it to the whole. */

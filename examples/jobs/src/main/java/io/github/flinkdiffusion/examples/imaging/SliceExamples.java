@@ -13,17 +13,27 @@ import java.util.random.RandomGenerator;
  * is no head, and heads whose brain is taken out.
  */
 final class SliceExamples implements DenoiserTraining.Examples {
-  private static final double NO_HEAD_SHARE = 0.2;
   private static final double NO_BRAIN_SHARE = 0.05;
-
-  /** Share of the slices that are made to look like another head's. */
-  private static final double OTHER_SHARE = 0.8;
 
   private final List<Raster> slices;
   private final List<Raster> masks;
   private final NonHeads nonHeads;
+  private final double noHeadShare;
+  private final double otherShare;
 
-  SliceExamples(HeadScan scan, NonHeads nonHeads) {
+  /**
+   * @param noHeadShare of the examples that are no head
+   * @param otherShare of the slices that are made to look like another head's
+   */
+  SliceExamples(HeadScan scan, NonHeads nonHeads, double noHeadShare, double otherShare) {
+    if (!(noHeadShare >= 0 && noHeadShare <= 1 - NO_BRAIN_SHARE)
+        || !(otherShare >= 0 && otherShare <= 1)) {
+      throw new IllegalArgumentException(
+          "The shares of non-heads and other heads are %s and %s; expected 0 to %s and 0 to 1."
+              .formatted(noHeadShare, otherShare, 1 - NO_BRAIN_SHARE));
+    }
+    this.noHeadShare = noHeadShare;
+    this.otherShare = otherShare;
     this.nonHeads = nonHeads;
     this.slices = HeadScan.trainedOn().stream().map(scan::slice).toList();
     this.masks = HeadScan.trainedOn().stream().map(scan::mask).toList();
@@ -63,16 +73,16 @@ final class SliceExamples implements DenoiserTraining.Examples {
 
   private SliceVariation.Pair source(RandomGenerator random) {
     double kind = random.nextDouble();
-    if (kind < NO_HEAD_SHARE) {
+    if (kind < noHeadShare) {
       Raster drawn = nonHeads.draw(random, HeadScan.HEIGHT, HeadScan.WIDTH);
       return new SliceVariation.Pair(drawn, Raster.filled(1, drawn.height(), drawn.width(), 0));
     }
     int i = random.nextInt(slices.size());
     SliceVariation.Pair pair = new SliceVariation.Pair(slices.get(i), masks.get(i));
-    if (random.nextDouble() < OTHER_SHARE) {
+    if (random.nextDouble() < otherShare) {
       pair = OtherHead.draw(random).apply(pair.slice(), pair.mask());
     }
-    return kind < NO_HEAD_SHARE + NO_BRAIN_SHARE ? emptied(pair, random.nextFloat()) : pair;
+    return kind < noHeadShare + NO_BRAIN_SHARE ? emptied(pair, random.nextFloat()) : pair;
   }
 
   /** A head that has nothing, or something even, where its brain was. */

@@ -78,7 +78,7 @@ public final class IconSet {
   }
 
   /** Names of all icons, sorted. */
-  Set<String> names() {
+  public Set<String> names() {
     return Collections.unmodifiableSet(drawings.keySet());
   }
 

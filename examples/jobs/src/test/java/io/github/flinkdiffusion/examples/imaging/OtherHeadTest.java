@@ -8,12 +8,19 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.flinkdiffusion.ops.image.Raster;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** What is learned from beside the head as it was scanned. */
 class OtherHeadTest {
+  @TempDir private Path folder;
+
   private static final int HEIGHT = 40;
   private static final int WIDTH = 30;
 
@@ -59,7 +66,7 @@ class OtherHeadTest {
     Raster photograph = NonHeads.gray(Raster.filled(3, 700, 900, 0.5f));
     assertThat(Math.max(photograph.height(), photograph.width())).isEqualTo(512);
     assertThat(photograph.at(0, 100, 100)).isCloseTo(0.5f, within(1e-5f));
-    NonHeads nonHeads = new NonHeads(List.of(photograph));
+    NonHeads nonHeads = new NonHeads(List.of(photograph), List.of());
     Random random = new Random(5);
     int even = 0;
     for (int i = 0; i < 60; i++) {
@@ -75,6 +82,38 @@ class OtherHeadTest {
       even += most - least < 1e-4 ? 1 : 0;
     }
     assertThat(even).as("parts of an even photograph").isBetween(10, 50);
+  }
+
+  @Test
+  void drawingsOfThingsLieOnAnEvenGround() throws IOException {
+    Path icons =
+        Files.writeString(
+            folder.resolve("icons.json"),
+            """
+            {"prefix": "tiny", "width": 8, "height": 8, "icons": {
+              "a": {"body": "<rect x='2' y='2' width='4' height='4' fill='#fff'/>"},
+              "b": {"body": "<rect width='8' height='8' fill='#f00'/>"},
+              "c": {"body": "<rect width='8' height='8' fill='#000'/>"}}}
+            """);
+    Map<String, Raster> drawings = NonHeads.drawings(icons, 2);
+    assertThat(drawings).containsOnlyKeys("a", "b");
+    Raster picture = NonHeads.placed(drawings.get("a"), 0.25f, 0.5, 0.5, 0.5, HEIGHT, WIDTH);
+    assertThat(picture.at(0, HEIGHT / 2, WIDTH / 2)).isCloseTo(1, within(1e-5f));
+    assertThat(picture.at(0, HEIGHT / 2, WIDTH / 2 - WIDTH / 5)).isCloseTo(0.25f, within(1e-5f));
+    assertThat(picture.at(0, 0, 0)).isCloseTo(0.25f, within(1e-5f));
+    Raster red = NonHeads.placed(drawings.get("b"), 0, 2, 0.5, 0.5, HEIGHT, WIDTH);
+    assertThat(red.at(0, 3, 3)).isCloseTo(1 / 3f, within(1e-5f));
+
+    // With drawings, a third of what is drawn are they.
+    NonHeads nonHeads =
+        new NonHeads(List.of(Raster.filled(1, 9, 9, 0.5f)), List.copyOf(drawings.values()));
+    Random random = new Random(7);
+    for (int i = 0; i < 30; i++) {
+      Raster drawn = nonHeads.draw(random, HEIGHT, WIDTH);
+      for (float value : drawn.data()) {
+        assertThat(value).isBetween(0f, 1f);
+      }
+    }
   }
 
   private static Raster disc() {
