@@ -80,11 +80,9 @@ final class Report {
     Map<String, FailureEvent> failures = byId(results.failures(), FailureEvent::getId);
     List<Summary.Picture> pictures = new ArrayList<>();
     List<Summary.Failure> failed = new ArrayList<>();
-    ContactSheet sheet =
-        ContactSheet.columns(SHEET_COLUMNS)
-            .pictureSize(SHEET_PICTURE_PIXELS)
-            .title(title(results.images()));
     String model = model(results.images());
+    ContactSheet sheet =
+        ContactSheet.columns(SHEET_COLUMNS).pictureSize(SHEET_PICTURE_PIXELS).title(model);
     for (int i = 0; i < requests.size(); i++) {
       String id = requests.get(i).getId();
       ImageEvent image = images.get(id);
@@ -147,17 +145,6 @@ final class Report {
             .sorted()
             .collect(Collectors.joining(", "));
     return devices.isEmpty() ? "unknown device" : devices;
-  }
-
-  /** What all pictures have in common. */
-  private String title(List<ImageEvent> images) {
-    List<String> ways =
-        images.stream()
-            .map(image -> image.getScheduler() + ", " + image.getSteps() + " steps")
-            .distinct()
-            .toList();
-    String model = model(images);
-    return ways.size() == 1 ? model + " (" + ways.get(0) + ")" : model;
   }
 
   private Summary.Picture picture(
