@@ -280,17 +280,11 @@ final class ImageDeciders {
         file("diffusion.credentials.password-file", "{password}")
             .with("diffusion.credentials.key-file", "{certificate}"),
         file("diffusion.watermark.key-file", "{watermark key}"));
-    nothing("diffusion.safety.blocked-phrases-file", "{phrases}");
     add(
-        change(
-                "diffusion.safety.concepts-file",
-                "",
-                Effect.NOTHING,
-                Effect.NOTHING,
-                null,
-                "{concepts}")
+        screened("diffusion.safety.blocked-phrases-file", "{phrases}"),
+        screened("diffusion.safety.concepts-file", "{concepts}")
             .with("diffusion.safety.clip-folder", "{clip}"),
-        change("diffusion.safety.clip-folder", "", Effect.NOTHING, Effect.NOTHING, null, "{clip}")
+        screened("diffusion.safety.clip-folder", "{clip}")
             .with("diffusion.safety.concepts-file", "{concepts}"));
 
     add(
@@ -333,5 +327,17 @@ final class ImageDeciders {
 
   private static Change kept(String key, String before, String after) {
     return change(key, "", Effect.KEEPS, Effect.BEGINS_ANEW, before, after);
+  }
+
+  /** An image task is opened again, and its prompt is read again. */
+  private static Change screened(String key, String after) {
+    return change(
+            key,
+            "one that refuses the request's prompt",
+            Effect.NOTHING,
+            Effect.REFUSED,
+            null,
+            after)
+        .needing(Needs.A_MODEL);
   }
 }

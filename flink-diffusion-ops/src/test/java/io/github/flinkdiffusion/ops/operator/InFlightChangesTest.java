@@ -13,6 +13,7 @@ import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.batching.BatchingException;
 import io.github.flinkdiffusion.ops.credentials.TestCertificates;
 import io.github.flinkdiffusion.ops.fakes.FakeUpscalers;
 import io.github.flinkdiffusion.ops.fakes.ManualDevices;
@@ -22,6 +23,7 @@ import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.operator.ImageDeciders.Change;
 import io.github.flinkdiffusion.ops.operator.ImageDeciders.Effect;
 import io.github.flinkdiffusion.ops.operator.ImageDeciders.Needs;
+import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ModelFolderPipelines;
 import io.github.flinkdiffusion.ops.serving.ModelSettings;
@@ -225,7 +227,8 @@ class InFlightChangesTest {
     PipelineFactory of(Configuration config);
   }
 
-  private static Starting tasks(Raster image, Map<String, String> parameters, Opening opening) {
+  private static Starting tasks(
+      Raster image, String prompt, Map<String, String> parameters, Opening opening) {
     return (config, devices) -> {
       ImageSubtask subtask =
           new ImageSubtask(opening.of(config), DiffusionSettings.of(config), devices);
@@ -235,6 +238,7 @@ class InFlightChangesTest {
           subtask.open();
           subtask.task(
               ImageTaskOperatorTest.task("a", image, "image/tiff")
+                  .setPrompt(prompt)
                   .setParameters(parameters)
                   .setAttributes(Map.of("customer", "b"))
                   .build());
@@ -350,8 +354,123 @@ class InFlightChangesTest {
             Map.of("diffusion.default.steps", "4"),
             tasks(
                 ImageTaskOperatorTest.image(40, 37),
+                "",
                 Map.of(),
                 config -> new FakeUpscalers(1, "digest"))));
+  }
+
+  /** Kinds of the long build, each opened when it is first tried. */
+  private static Kind kind(String name) throws IOException {
+    Kind known = KINDS.get(name);
+    if (known == null) {
+      known = opened(name);
+      KINDS.put(name, known);
+    }
+    return known;
+  }
+
+  private static Kind opened(String name) throws IOException {
+    Path sd = MODELS.resolve("tiny-sd1");
+    return switch (name) {
+      case "transformer" -> prompts(name, "tiny-sd3", Map.of(), Map.of());
+      case "transformer that decides by a threshold" ->
+          prompts(name, "tiny-sd3", Map.of(), Map.of());
+      case "a LoRA by name" ->
+          prompts(
+              name,
+              "tiny-sd1",
+              Map.of("loras", "style:0.8"),
+              Map.of("diffusion.loras.allowed", "style={lora}"));
+      case "guidance inside the UNet" ->
+          prompts(
+              name,
+              "tiny-sd1",
+              Map.of("pagScale", "2"),
+              Map.of("diffusion.unet-guidance.enabled", "true"));
+      case "a single file" -> {
+        Path folder = MODELS.resolve("tiny-sdxl");
+        Map<String, String> places =
+            Map.of(
+                "configs", folder.toString(),
+                "other configs", otherFolder(folder).toString());
+        yield new Kind(
+            name,
+            places,
+            base(FIXTURES.resolve("single-file/tiny-sdxl.safetensors")),
+            prompts(prompt(Map.of())));
+      }
+      case "image to image" ->
+          tasks(
+              name,
+              sd,
+              rgb(32, 32),
+              Map.of("strength", "1"),
+              Map.of("diffusion.model.pipeline", "StableDiffusionImg2ImgPipeline"));
+      case "upscale" ->
+          tasks(name, MODELS.resolve("tiny-concat-upscale"), rgb(40, 40), Map.of(), Map.of());
+      case "segmentation" ->
+          tasks(
+              name,
+              MODELS.resolve("tiny-concat-segmentation"),
+              ImageTaskOperatorTest.image(16, 12),
+              Map.of(),
+              Map.of());
+      default -> throw new AssertionError(name);
+    };
+  }
+
+  private static Kind prompts(
+      String name, String model, Map<String, String> parameters, Map<String, String> more)
+      throws IOException {
+    Path folder = MODELS.resolve(model);
+    Map<String, String> base = new HashMap<>(base(folder));
+    base.putAll(more);
+    Map<String, String> places = new HashMap<>();
+    places.put("folder", folder.toString());
+    if (!Files.exists(temp.resolve("other " + model))) {
+      otherFolder(folder);
+    }
+    places.put("other folder", temp.resolve("other " + model).toString());
+    places.put("component", "text_encoder");
+    places.put("side", "32");
+    return new Kind(name, places, base, prompts(prompt(parameters)));
+  }
+
+  private static Kind tasks(
+      String name,
+      Path folder,
+      Raster image,
+      Map<String, String> parameters,
+      Map<String, String> more)
+      throws IOException {
+    Map<String, String> base = new HashMap<>(base(folder));
+    base.putAll(more);
+    Map<String, String> places = new HashMap<>();
+    places.put("folder", folder.toString());
+    Path other = temp.resolve("other " + folder.getFileName());
+    places.put(
+        "other folder", Files.exists(other) ? other.toString() : otherFolder(folder).toString());
+    places.put("component", Files.exists(folder.resolve("vae")) ? "vae" : "unet");
+    places.put("scheduler", "DDIMScheduler");
+    places.put("other scheduler", "EulerDiscreteScheduler");
+    places.put("bands", image.channels() == 1 ? "1" : "3;2;1");
+    if (!name.equals("segmentation")) { // its image is small
+      places.put("tile", "16");
+    }
+    return new Kind(
+        name,
+        places,
+        base,
+        tasks(
+            image,
+            Files.exists(folder.resolve("text_encoder")) ? "a table" : "",
+            parameters,
+            config -> new ModelFolderPipelines(ModelSettings.of(config))));
+  }
+
+  private static Raster rgb(int width, int height) {
+    Raster gray = ImageTaskOperatorTest.image(width, 3 * height);
+    return new Raster(3, height, width, gray.data());
   }
 
   private static Map<String, String> base(Path folder) {
@@ -451,6 +570,66 @@ class InFlightChangesTest {
             && !change.key().equals("diffusion.default.scheduler");
     tryIt(KINDS.get(kind), change, taken ? change.task() : Effect.NOTHING);
   }
+
+  /** By kind, the options that are about it, or all that any request has. */
+  static Stream<Arguments> ofTheLongBuild() {
+    Map<String, List<String>> own =
+        Map.of(
+            "transformer that decides by a threshold", List.of("diffusion.cache.threshold"),
+            "a LoRA by name", List.of("diffusion.loras.allowed"),
+            "guidance inside the UNet", List.of("diffusion.unet-guidance.enabled"),
+            "a single file", List.of("diffusion.model.configs"));
+    Stream<Arguments> ofOwn =
+        new TreeMap<>(own)
+            .entrySet().stream()
+                .flatMap(
+                    kind ->
+                        ImageDeciders.all().stream()
+                            .filter(change -> kind.getValue().contains(change.key()))
+                            .map(change -> Arguments.of(kind.getKey(), change)));
+    Stream<Arguments> ofAll =
+        Stream.of("transformer", "image to image", "upscale", "segmentation")
+            .flatMap(
+                kind ->
+                    ImageDeciders.all().stream()
+                        .filter(change -> change.needs() != Needs.ITS_OWN_KIND)
+                        .map(change -> Arguments.of(kind, change)));
+    Stream<Arguments> slow =
+        ImageDeciders.all().stream()
+            .filter(change -> change.needs() == Needs.TIME)
+            .map(change -> Arguments.of("text to image", change));
+    return Stream.of(slow, ofOwn, ofAll).flatMap(each -> each);
+  }
+
+  @ParameterizedTest
+  @MethodSource("ofTheLongBuild")
+  @Tag("nightly")
+  void everyKindOfRequest(String name, Change change) throws Exception {
+    Kind kind = kind(name);
+    boolean task = List.of("image to image", "upscale", "segmentation").contains(name);
+    Effect effect = task ? change.task() : change.prompt();
+    if (List.of("upscale", "segmentation").contains(name)
+        && (change.key().equals("diffusion.default.guidance-scale")
+            || change.key().startsWith("diffusion.safety."))) {
+      effect = Effect.NOTHING; // they take neither guidance nor a prompt
+    }
+    try {
+      tryIt(kind, change, effect);
+    } catch (DiffusionException | BatchingException e) {
+      // An option that has no use with this model is refused by name before the job starts.
+      assertThat(change.needs()).isNotEqualTo(Needs.NOTHING);
+      assertThat(e)
+          .hasStackTraceContaining(REFUSED_BY_MODELS.getOrDefault(change.key(), "diffusion."));
+    }
+  }
+
+  /** What a model without a use for an option says. */
+  private static final Map<String, String> REFUSED_BY_MODELS =
+      Map.of(
+          "diffusion.model.loras", "LoRA",
+          "diffusion.cache.interval", "diffusion.cache.",
+          "diffusion.cache.branch", "diffusion.cache.",
+          "diffusion.cache.memory", "diffusion.cache.");
 
   private static void tryIt(Kind kind, Change change, Effect effect) throws Exception {
     if (!kind.can(change)) {
