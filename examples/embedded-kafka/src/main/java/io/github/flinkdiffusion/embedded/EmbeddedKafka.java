@@ -123,7 +123,14 @@ public final class EmbeddedKafka implements AutoCloseable {
    */
   public void send(Collection<ProducerRecord<byte[], byte[]>> records) {
     Map<String, Object> config =
-        client(Map.of(ProducerConfig.MAX_REQUEST_SIZE_CONFIG, MAX_MESSAGE_BYTES));
+        client(
+            Map.of(
+                ProducerConfig.MAX_REQUEST_SIZE_CONFIG,
+                MAX_MESSAGE_BYTES,
+                // A partition that has just come may refuse the first batch and take the second:
+                // then the first is out of order for ever.
+                ProducerConfig.MAX_IN_FLIGHT_REQUESTS_PER_CONNECTION,
+                1));
     try (var producer =
         new KafkaProducer<>(config, new ByteArraySerializer(), new ByteArraySerializer())) {
       var sent = records.stream().map(producer::send).toList();

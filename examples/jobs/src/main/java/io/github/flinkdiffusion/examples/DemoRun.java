@@ -180,7 +180,11 @@ final class DemoRun {
             ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG,
             20_000,
             ProducerConfig.REQUEST_TIMEOUT_MS_CONFIG,
-            10_000);
+            10_000,
+            // A partition that has just come may refuse the first batch and take the second: then
+            // the first is out of order for ever.
+            ProducerConfig.MAX_IN_FLIGHT_REQUESTS_PER_CONNECTION,
+            1);
     try (var producer =
         new KafkaProducer<>(config, new ByteArraySerializer(), new ByteArraySerializer())) {
       List<Future<RecordMetadata>> sent =

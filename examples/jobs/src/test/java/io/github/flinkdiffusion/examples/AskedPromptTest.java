@@ -106,6 +106,6 @@ class AskedPromptTest {
     Files.write(binary, new byte[] {(byte) 0xff, (byte) 0xfe});
     assertThatThrownBy(() -> AskedPrompt.ofFile(binary)).hasMessageContaining("UTF-8");
     assertThatThrownBy(() -> AskedPrompt.ofFile(folder.resolve("none")))
-        .hasMessageContaining("NoSuchFile");
+        .hasMessageStartingWith("There is no file " + folder.resolve("none"));
   }
 }

@@ -224,8 +224,9 @@ class NamedImagesTest {
 
       assertThat(subtask.images()).isEmpty();
       assertThat(message(subtask, "not taken"))
-          .startsWith("The request's images have 'ipAdapterImage', which model control does not")
-          .contains("it takes controlImage");
+          .isEqualTo(
+              "The request's images have 'ipAdapterImage', which model control takes only in a job"
+                  + " with the option diffusion.model.ip-adapters.");
       assertThat(message(subtask, "no such")).contains("'edges', which model control does not");
       assertThat(message(subtask, "a field"))
           .contains("send an ImageTaskEvent, and set its field image");
