@@ -79,9 +79,9 @@ final class LatencyBenchmark extends BenchmarkCommand {
       names = "--requests",
       paramLabel = "N",
       description =
-          "Requests of a round at the model; half of it for its capacity (default:"
-              + " ${DEFAULT-VALUE}; 6 with --smoke).")
-  private int requests = 240;
+          "Requests of a round at the model; a quarter of it for its capacity (default:"
+              + " ${DEFAULT-VALUE}; 8 with --smoke).")
+  private int requests = 480;
 
   @Option(
       names = "--rows",
@@ -129,7 +129,7 @@ final class LatencyBenchmark extends BenchmarkCommand {
   protected BenchmarkResult.Builder measure() throws Exception {
     if (options().smoke()) {
       load = new Load(List.of(1, 2), List.of(Arrival.ONE_SIZE), 2, 0);
-      requests = 6;
+      requests = 8;
     }
     BenchmarkResult.Builder result =
         new BenchmarkResult.Builder(
@@ -232,7 +232,7 @@ final class LatencyBenchmark extends BenchmarkCommand {
         subjects,
         costs,
         requests,
-        requests / 2,
+        requests / 4,
         Duration.ofMillis(delayMillis),
         Clock::real,
         clock -> pipeline,

@@ -36,9 +36,6 @@ final class FasterRows<T extends BatchPlanner.Member> {
   /** Of so many calls that could leave somebody out one does not, to see whether it still pays. */
   static final int TRIED_AGAIN = 25;
 
-  /** How much less time a row must take: less than that is chance. */
-  private static final double GAIN = 0.04;
-
   /** Nobody is left out of calls that take less: there is nothing to gain. */
   private static final double SHORTEST_NANOS = 1e6;
 
@@ -104,7 +101,7 @@ final class FasterRows<T extends BatchPlanner.Member> {
 
   private Set<T> slowing(Object kind, List<T> batch, ToIntFunction<T> rowsOf, Predicate<T> stays) {
     int rows = batch.stream().mapToInt(rowsOf).sum();
-    double least = (1 - GAIN) * nanosEach(kind, rows);
+    double least = nanosEach(kind, rows);
     if (batch.size() < 2 || !Double.isFinite(least) || least * rows < SHORTEST_NANOS) {
       return Set.of();
     }
