@@ -27,17 +27,14 @@ record Scene(
     SceneSize size,
     SceneStyle style,
     Tone background) {
-  /** How far a thing may be from its place, as a share of the image's side. */
-  private static final double SHIFT = 0.05;
+  /**
+   * Things are this many places away from where they are said to be at most, of {@link
+   * SceneModel#LATENT_SIDE} places in a row.
+   */
+  private static final int SHIFT = 2;
 
   /** The same where there are several, which are not to touch. */
-  private static final double SHIFT_OF_SEVERAL = 0.02;
-
-  /** How far a thing may reach beyond the image's edge. */
-  private static final double OVERHANG = 0.02;
-
-  private static final double LEAST_OF_SEVERAL = 0.38;
-  private static final double MOST_OF_SEVERAL = 0.46;
+  private static final int SHIFT_OF_SEVERAL = 1;
 
   private static final double SAYS_SIZE = 0.65;
   private static final double SAYS_OWN_COLOR = 0.3;
@@ -140,31 +137,26 @@ record Scene(
     for (int i = 0; i < places.size(); i++) {
       Place place = places.get(exchanged ? places.size() - 1 - i : i);
       Noun noun = i == 0 ? first : second;
-      double share = share(random);
+      int cells = size.cells();
+      double cell = side / (double) SceneModel.LATENT_SIDE;
       placed.add(
           new PlacedIcon(
               icons.icon(noun, style),
-              side * left(shifted(place.x(), random), share),
-              side * left(shifted(place.y(), random), share),
-              side * share));
+              cell * begin(place.x(), cells, random),
+              cell * begin(place.y(), cells, random),
+              cell * cells));
     }
     return SceneCanvas.draw(background.shade(random), placed, side);
   }
 
-  private double share(RandomGenerator random) {
-    boolean one = arrangement.kind() == Kind.ONE;
-    double least = one ? size.least() : LEAST_OF_SEVERAL;
-    double most = one ? size.most() : MOST_OF_SEVERAL;
-    return least + (most - least) * random.nextDouble();
-  }
-
-  private double shifted(double middle, RandomGenerator random) {
-    double shift = arrangement.kind() == Kind.ONE ? SHIFT : SHIFT_OF_SEVERAL;
-    return middle + shift * (2 * random.nextDouble() - 1);
-  }
-
-  /** Where a thing begins that is to have its middle there. */
-  private static double left(double middle, double share) {
-    return Math.max(-OVERHANG, Math.min(1 + OVERHANG - share, middle - share / 2));
+  /**
+   * Where a thing begins that is to have its middle about there: at a whole number of the latents'
+   * pixels, so that the same thing elsewhere has the same latents elsewhere.
+   */
+  private int begin(double middle, int cells, RandomGenerator random) {
+    int shift = arrangement.kind() == Kind.ONE ? SHIFT : SHIFT_OF_SEVERAL;
+    int last = SceneModel.LATENT_SIDE - cells;
+    int begin = (int) Math.round(middle * SceneModel.LATENT_SIDE - cells / 2.0);
+    return Math.max(0, Math.min(last, begin + random.nextInt(2 * shift + 1) - shift));
   }
 }

@@ -120,6 +120,7 @@ final class SceneModel {
     json.put("mid_block_type", "UNetMidBlock2DCrossAttn");
     json.put("norm_num_groups", UNET_GROUPS);
     json.put("out_channels", LATENT_CHANNELS);
+    json.put("resnet_time_scale_shift", "scale_shift");
     json.put("sample_size", LATENT_SIDE);
     json.put("up_block_types", List.of("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"));
     json.put("use_linear_projection", true);

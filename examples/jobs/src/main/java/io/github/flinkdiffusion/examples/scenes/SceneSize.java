@@ -8,28 +8,21 @@ import java.util.List;
 
 /** How large a single thing is. */
 enum SceneSize {
-  SMALL(0.42, 0.5, "small", "little", "tiny"),
-  MEDIUM(0.58, 0.68, "medium", "middle-sized"),
-  LARGE(0.8, 0.94, "large", "big", "huge");
+  SMALL(10, "small", "little", "tiny"),
+  MEDIUM(15, "medium", "middle-sized"),
+  LARGE(20, "large", "big", "huge");
 
-  private final double least;
-  private final double most;
+  private final int cells;
   private final List<String> words;
 
-  SceneSize(double least, double most, String... words) {
-    this.least = least;
-    this.most = most;
+  SceneSize(int cells, String... words) {
+    this.cells = cells;
     this.words = List.of(words);
   }
 
-  /** The least side, as a share of the image's. */
-  double least() {
-    return least;
-  }
-
-  /** The greatest side, as a share of the image's. */
-  double most() {
-    return most;
+  /** The side of a thing, in pixels of the latents. */
+  int cells() {
+    return cells;
   }
 
   /** What prompts call it, the usual word first. */

@@ -70,8 +70,9 @@ class SceneReaderTest {
           Thing thing = reading.things().get(0);
           assertThat(thing.noun()).isEqualTo(noun);
           assertThat(thing.style()).isEqualTo(style);
-          assertThat(thing.x()).isCloseTo(0.5, within(0.08));
-          assertThat(thing.size()).isBetween(0.75 * size.least(), size.most());
+          assertThat(thing.x()).isCloseTo(0.5, within(0.12));
+          double side = size.cells() / (double) SceneModel.LATENT_SIDE;
+          assertThat(thing.size()).isBetween(0.75 * side, 1.02 * side);
         }
       }
     }
