@@ -53,7 +53,7 @@ class SqlScriptsITCase {
     }
     assertThat(output)
         .containsPattern(
-            "\\| +p4 \\| +<NULL> \\| +<NULL> \\| +<NULL> \\| The request has no prompt");
+            "\\| +p4 \\| +<NULL> \\| +<NULL> \\| +<NULL> \\| +The request has no prompt");
     Path out = FOLDER.resolve("out");
     for (String id : List.of("p1", "p2", "p3", "p5")) {
       assertThat(PngCodec.decode(Files.readAllBytes(out.resolve(id + ".png"))).width())
