@@ -11,12 +11,15 @@ import java.util.List;
 import java.util.Optional;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
+import org.apache.commons.text.similarity.LevenshteinDistance;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
 
 /** Keys of options that somebody wrote, and those that there are. */
 @Internal
 public final class Keys {
+  private static final LevenshteinDistance CHANGES = LevenshteinDistance.getDefaultInstance();
+
   private Keys() {}
 
   /** An option's key, then those that it had in earlier versions, which are still read. */
@@ -43,27 +46,9 @@ public final class Keys {
   private static Optional<String> nearest(String key, Collection<String> known) {
     int few = Math.max(1, key.length() / 3);
     return known.stream()
-        .filter(each -> changes(key, each) <= few)
+        .filter(each -> CHANGES.apply(key, each) <= few)
         .min(
-            Comparator.comparingInt((String each) -> changes(key, each))
+            Comparator.comparingInt((String each) -> CHANGES.apply(key, each))
                 .thenComparing(each -> each));
-  }
-
-  /** Letters to insert, to delete or to replace: V. Levenshtein's distance. */
-  private static int changes(String from, String to) {
-    int[] row = new int[to.length() + 1];
-    for (int j = 0; j < row.length; j++) {
-      row[j] = j;
-    }
-    for (int i = 1; i <= from.length(); i++) {
-      int diagonal = row[0];
-      row[0] = i;
-      for (int j = 1; j < row.length; j++) {
-        int replaced = diagonal + (from.charAt(i - 1) == to.charAt(j - 1) ? 0 : 1);
-        diagonal = row[j];
-        row[j] = Math.min(replaced, Math.min(row[j], row[j - 1]) + 1);
-      }
-    }
-    return row[to.length()];
   }
 }

@@ -10,11 +10,14 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
+import org.apache.commons.text.similarity.LevenshteinDistance;
 import org.apache.flink.annotation.Internal;
 
 /** Which of the known names somebody probably meant: misspelled, or as another program calls it. */
 @Internal
 public final class Suggestion {
+  private static final LevenshteinDistance CHANGES = LevenshteinDistance.getDefaultInstance();
+
   /** Longer ones are nobody's misspelling, and comparing letters takes the product of lengths. */
   private static final int LONGEST = 100;
 
@@ -61,30 +64,12 @@ public final class Suggestion {
     String known = plain(name);
     return Stream.of("", "scheduler", "discretescheduler", "multistepscheduler")
         .filter(end -> known.endsWith(end) && !known.equals(end))
-        .mapToInt(end -> changes(plain, known.substring(0, known.length() - end.length())))
+        .mapToInt(end -> CHANGES.apply(plain, known.substring(0, known.length() - end.length())))
         .min()
         .orElseThrow();
   }
 
   private static String plain(String name) {
     return name.toLowerCase(Locale.ROOT).replaceAll("[^a-z0-9]", "");
-  }
-
-  /** Letters to insert, to delete or to replace: V. Levenshtein's distance. */
-  private static int changes(String from, String to) {
-    int[] row = new int[to.length() + 1];
-    for (int j = 0; j < row.length; j++) {
-      row[j] = j;
-    }
-    for (int i = 1; i <= from.length(); i++) {
-      int diagonal = row[0];
-      row[0] = i;
-      for (int j = 1; j < row.length; j++) {
-        int replaced = diagonal + (from.charAt(i - 1) == to.charAt(j - 1) ? 0 : 1);
-        diagonal = row[j];
-        row[j] = Math.min(replaced, Math.min(row[j], row[j - 1]) + 1);
-      }
-    }
-    return row[to.length()];
   }
 }
