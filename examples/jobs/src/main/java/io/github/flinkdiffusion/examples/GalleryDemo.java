@@ -227,14 +227,15 @@ public final class GalleryDemo implements Callable<Integer> {
         TemporaryFolder state = TemporaryFolder.create("flink-diffusion-gallery")) {
       kafka.createTopics(1, topics.ofTheJob().toArray(new String[0]));
       String folder = out.resolve("payloads").toAbsolutePath().toUri().toString();
-      Configuration settings = settings(kafka.bootstrapServers(), state, folder, promptModel);
+      Configuration settings = settings(kafka.bootstrapServers(), state, folder);
       StreamExecutionEnvironment env =
           StreamExecutionEnvironment.createLocalEnvironment(1, settings);
       new GalleryJob(topics, model.folder().toAbsolutePath(), tasks).define(env);
       JobClient job = env.executeAsync("gallery");
       try {
         if (!empty) {
-          sendExamples(kafka, topics, tasks, promptModel.name());
+          sendExamples(
+              kafka, topics, tasks, model.words().map(ModelWords::prompts).orElse(List.of()));
         }
         Properties client = client(kafka.bootstrapServers());
         serve(
@@ -302,8 +303,7 @@ public final class GalleryDemo implements Callable<Integer> {
             : null);
   }
 
-  private Configuration settings(
-      String servers, TemporaryFolder state, String payloadFolder, ModelFolder promptModel)
+  private Configuration settings(String servers, TemporaryFolder state, String payloadFolder)
       throws IOException {
     Files.createDirectories(out.resolve("payloads"));
     Configuration settings =
@@ -320,29 +320,33 @@ public final class GalleryDemo implements Callable<Integer> {
             .set(DiffusionOptions.PROGRESS_EVERY_STEPS, 1)
             .set(DiffusionOptions.PREVIEW_EVERY_STEPS, 1)
             .set(PayloadOptions.STORE, payloadFolder);
-    if (promptModel.name().equals(PromptNotes.MINI_EMOJI)) {
-      settings.set(DiffusionOptions.DEFAULT_GUIDANCE_SCALE, PromptModel.MINI_EMOJI_GUIDANCE);
-      // Measuring three models' devices would delay the first image, and these are small.
-      settings.set(DiffusionOptions.BATCH_ROWS, BATCH_ROWS);
-    }
+    model
+        .words()
+        .ifPresent(
+            words -> {
+              words
+                  .guidance()
+                  .ifPresent(scale -> settings.set(DiffusionOptions.DEFAULT_GUIDANCE_SCALE, scale));
+              // Measuring three models' devices would delay the first image, and those with few
+              // words are small.
+              settings.set(DiffusionOptions.BATCH_ROWS, BATCH_ROWS);
+            });
     return settings;
   }
 
   /** So that the first look is not at an empty wall. */
   private static void sendExamples(
-      EmbeddedKafka kafka, GalleryTopics topics, Map<String, Path> tasks, String promptModel)
+      EmbeddedKafka kafka, GalleryTopics topics, Map<String, Path> tasks, List<String> prompts)
       throws IOException {
     List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
-    if (promptModel.equals(PromptNotes.MINI_EMOJI)) {
-      for (String prompt : Prompts.builtIn().subList(0, FIRST_PROMPTS)) {
-        PromptEvent event =
-            PromptEvent.newBuilder()
-                .setId("example-%02d".formatted(records.size() + 1))
-                .setPrompt(prompt)
-                .setSeed((long) records.size() + 1)
-                .build();
-        records.add(record(topics.prompts(), event.getId(), EventCodec.prompts().encode(event)));
-      }
+    for (String prompt : prompts.subList(0, Math.min(FIRST_PROMPTS, prompts.size()))) {
+      PromptEvent event =
+          PromptEvent.newBuilder()
+              .setId("example-%02d".formatted(records.size() + 1))
+              .setPrompt(prompt)
+              .setSeed((long) records.size() + 1)
+              .build();
+      records.add(record(topics.prompts(), event.getId(), EventCodec.prompts().encode(event)));
     }
     for (GalleryTopics.Task task : topics.tasks()) {
       for (String name : task.name().equals("enlarge") ? ENLARGED : SEGMENTED) {
@@ -368,7 +372,7 @@ public final class GalleryDemo implements Callable<Integer> {
 
   private static Gallery.Hints hints(Path model) {
     return ModelWords.of(model)
-        .map(words -> new Gallery.Hints(words.form(), Prompts.builtIn(), words.groups()))
+        .map(words -> new Gallery.Hints(words.form(), words.prompts(), words.groups()))
         .orElse(Gallery.Hints.NONE);
   }
 

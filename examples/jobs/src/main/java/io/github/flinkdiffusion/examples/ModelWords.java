@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.Set;
 import java.util.regex.Pattern;
 
@@ -26,8 +27,11 @@ import java.util.regex.Pattern;
  *
  * @param form of a prompt that it understands
  * @param groups of words, such as nouns and colors, by their names
+ * @param guidance scale that suits it; empty if the file does not say
+ * @param prompts that show what it can draw; may be none
  */
-record ModelWords(String form, Map<String, List<String>> groups) {
+record ModelWords(
+    String form, Map<String, List<String>> groups, OptionalDouble guidance, List<String> prompts) {
   static final String FILE = "vocabulary.json";
 
   /**
@@ -41,6 +45,7 @@ record ModelWords(String form, Map<String, List<String>> groups) {
 
   ModelWords {
     groups = new LinkedHashMap<>(groups);
+    prompts = List.copyOf(prompts);
   }
 
   /**
@@ -60,19 +65,34 @@ record ModelWords(String form, Map<String, List<String>> groups) {
           .fields()
           .forEachRemaining(
               group -> {
-                List<String> words = new ArrayList<>();
-                group.getValue().forEach(word -> words.add(word.asText()));
-                groups.put(group.getKey(), List.copyOf(words));
+                groups.put(group.getKey(), texts(group.getValue()));
               });
       if (!json.path("form").isTextual() || groups.isEmpty()) {
         throw new DemoException(
             "%s has no \"form\" or no \"groups\" of words; write them, or delete the file."
                 .formatted(file));
       }
-      return Optional.of(new ModelWords(json.path("form").asText(), groups));
+      JsonNode guidance = json.path("guidance");
+      if (!guidance.isMissingNode() && !(guidance.isNumber() && guidance.asDouble() >= 1)) {
+        throw new DemoException(
+            "\"guidance\" is %s in %s; a guidance scale is a number of at least 1."
+                .formatted(guidance, file));
+      }
+      return Optional.of(
+          new ModelWords(
+              json.path("form").asText(),
+              groups,
+              guidance.isNumber() ? OptionalDouble.of(guidance.asDouble()) : OptionalDouble.empty(),
+              texts(json.path("prompts"))));
     } catch (IOException e) {
       throw new DemoException("Cannot read the model's words in %s: %s".formatted(file, e), e);
     }
+  }
+
+  private static List<String> texts(JsonNode array) {
+    List<String> texts = new ArrayList<>();
+    array.forEach(each -> texts.add(each.asText()));
+    return List.copyOf(texts);
   }
 
   /**

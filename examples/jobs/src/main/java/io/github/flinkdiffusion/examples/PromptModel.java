@@ -7,14 +7,13 @@ package io.github.flinkdiffusion.examples;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.nio.file.Path;
+import java.util.Optional;
 import org.apache.flink.configuration.Configuration;
 import picocli.CommandLine;
 import picocli.CommandLine.Option;
 
 /** {@code --model} of commands that draw prompts. */
 final class PromptModel {
-  static final double MINI_EMOJI_GUIDANCE = 2;
-
   @Option(
       names = "--model",
       paramLabel = "MODEL",
@@ -30,8 +29,13 @@ final class PromptModel {
     return folder;
   }
 
-  boolean isMiniEmoji() {
-    return name().equals(PromptNotes.MINI_EMOJI);
+  /**
+   * The words that it knows; empty when its folder does not say.
+   *
+   * @throws DemoException if the file is there and cannot be understood
+   */
+  Optional<ModelWords> words() {
+    return ModelWords.of(folder);
   }
 
   String name() {

@@ -24,6 +24,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
@@ -32,7 +33,7 @@ import java.util.stream.Stream;
  * whether the model was trained on what it asks for.
  */
 final class PromptNotes {
-  static final String MINI_EMOJI = "mini-emoji";
+  private static final String MINI_EMOJI = "mini-emoji";
 
   /** Enough that each text of a schedule has a step of its own. */
   private static final int ANY_STEPS = 100;
@@ -150,8 +151,13 @@ final class PromptNotes {
     return isMiniEmoji(prompt) && Prompts.isHeldOut(prompt.getPrompt());
   }
 
-  boolean isMiniEmoji(PromptEvent prompt) {
+  private boolean isMiniEmoji(PromptEvent prompt) {
     return folders.containsKey(nameOf(prompt)) && model(prompt).equals(MINI_EMOJI);
+  }
+
+  /** The guidance scale that suits the prompt's model, where its folder says so. */
+  OptionalDouble guidance(PromptEvent prompt) {
+    return known(prompt).map(ModelWords::guidance).orElse(OptionalDouble.empty());
   }
 
   private static String nameOf(PromptEvent prompt) {

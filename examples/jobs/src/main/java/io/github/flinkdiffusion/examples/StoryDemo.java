@@ -142,7 +142,7 @@ public final class StoryDemo implements Callable<Integer> {
     return settings;
   }
 
-  /** With the command's steps, and mini-emoji's guidance, where a scene does not say. */
+  /** With the command's steps, and the model's own guidance, where a scene does not say. */
   private Story completed(Story story) {
     PromptNotes notes = new PromptNotes(Map.of(ModelList.DEFAULT, model.folder()));
     List<Story.Scene> scenes = new ArrayList<>();
@@ -151,8 +151,8 @@ public final class StoryDemo implements Callable<Integer> {
       if (!event.hasSteps() || event.getSteps() == null) {
         event.setSteps(steps);
       }
-      if (event.getGuidanceScale() == null && notes.isMiniEmoji(scene.event())) {
-        event.setGuidanceScale(PromptModel.MINI_EMOJI_GUIDANCE);
+      if (event.getGuidanceScale() == null) {
+        notes.guidance(scene.event()).ifPresent(event::setGuidanceScale);
       }
       scenes.add(new Story.Scene(scene.caption(), event.build()));
       notes.lines(scene.event()).forEach(System.err::println);

@@ -46,8 +46,8 @@ import picocli.CommandLine.Parameters;
     usageHelpAutoWidth = true,
     description = {
       "Send prompts through Kafka and Flink, and write PNG files, a contact sheet and a summary.",
-      "Starts a Kafka broker and a Flink cluster in this process. Without prompts, it uses 16 for"
-          + " the embedded model mini-emoji.",
+      "Starts a Kafka broker and a Flink cluster in this process. Without prompts, it draws those"
+          + " that the model's vocabulary.json lists: 16 for an embedded model.",
       ""
     })
 public final class TextToImageDemo implements Callable<Integer> {
@@ -99,7 +99,8 @@ public final class TextToImageDemo implements Callable<Integer> {
       names = "--guidance",
       paramLabel = "SCALE",
       description =
-          "Classifier-free guidance scale; 1 turns it off (default: 2 for mini-emoji, else 7.5).")
+          "Classifier-free guidance scale; 1 turns it off (default: what the model's"
+              + " vocabulary.json says, else 7.5).")
   private Double guidance;
 
   @Option(
@@ -169,7 +170,8 @@ public final class TextToImageDemo implements Callable<Integer> {
   public Integer call() throws Exception {
     if (listWords) {
       System.out.print(
-          ModelWords.of(model.folder())
+          model
+              .words()
               .orElseThrow(
                   () ->
                       new DemoException(
@@ -247,10 +249,20 @@ public final class TextToImageDemo implements Callable<Integer> {
     if (file != null) {
       return AskedPrompt.ofFile(file);
     }
-    List<String> texts = arguments.isEmpty() ? Prompts.builtIn() : arguments;
+    List<String> texts = arguments.isEmpty() ? ownPrompts() : arguments;
     return IntStream.range(0, texts.size())
         .mapToObj(i -> AskedPrompt.of(texts.get(i), "Prompt " + (i + 1)))
         .toList();
+  }
+
+  private List<String> ownPrompts() {
+    List<String> prompts = model.words().map(ModelWords::prompts).orElse(List.of());
+    if (prompts.isEmpty()) {
+      throw new DemoException(
+          "Say what to draw: model %s has no prompts of its own in a %s."
+              .formatted(model.folder(), ModelWords.FILE));
+    }
+    return prompts;
   }
 
   private void checkNumbers() {
@@ -387,6 +399,6 @@ public final class TextToImageDemo implements Callable<Integer> {
     if (guidance != null) {
       return guidance;
     }
-    return notes.isMiniEmoji(prompt) ? PromptModel.MINI_EMOJI_GUIDANCE : STABLE_DIFFUSION_GUIDANCE;
+    return notes.guidance(prompt).orElse(STABLE_DIFFUSION_GUIDANCE);
   }
 }

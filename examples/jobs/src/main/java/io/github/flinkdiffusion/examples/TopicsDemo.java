@@ -28,6 +28,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.Properties;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
@@ -113,8 +114,8 @@ public final class TopicsDemo implements Callable<Integer> {
       names = "--guidance",
       paramLabel = "SCALE",
       description =
-          "Guidance scale of prompts that do not set it (default: 2 for mini-emoji, else the"
-              + " job's).")
+          "Guidance scale of prompts that do not set it (default: what the model's vocabulary.json"
+              + " says, else the job's).")
   private Double guidance;
 
   @Option(
@@ -224,11 +225,11 @@ public final class TopicsDemo implements Callable<Integer> {
             .set(KafkaOptions.DELIVERY, chosen)
             .set(DiffusionOptions.MODEL_FOLDER, model.folder().toAbsolutePath().toString())
             .set(DiffusionOptions.DEFAULT_STEPS, steps);
-    if (guidance != null || model.isMiniEmoji()) {
-      settings.set(
-          DiffusionOptions.DEFAULT_GUIDANCE_SCALE,
-          guidance != null ? guidance : PromptModel.MINI_EMOJI_GUIDANCE);
-    }
+    OptionalDouble scale =
+        guidance != null
+            ? OptionalDouble.of(guidance)
+            : model.words().map(ModelWords::guidance).orElse(OptionalDouble.empty());
+    scale.ifPresent(each -> settings.set(DiffusionOptions.DEFAULT_GUIDANCE_SCALE, each));
     jobOptions.forEach(
         (key, value) -> {
           if (settings.containsKey(key)) {

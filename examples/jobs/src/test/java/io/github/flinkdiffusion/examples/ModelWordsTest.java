@@ -130,4 +130,26 @@ class ModelWordsTest {
         .isInstanceOf(DemoException.class)
         .hasMessageContaining(file.toString());
   }
+
+  @Test
+  void aFileMaySayWhichGuidanceSuitsTheModelAndWhatToAskItFor(@TempDir Path folder)
+      throws Exception {
+    Path file = folder.resolve("vocabulary.json");
+    String groups = "{\"form\": \"a NOUN\", \"groups\": {\"nouns\": [\"tree\"]}";
+    Files.writeString(file, groups + "}");
+    assertThat(ModelWords.of(folder).orElseThrow().guidance()).isEmpty();
+    assertThat(ModelWords.of(folder).orElseThrow().prompts()).isEmpty();
+
+    Files.writeString(file, groups + ", \"guidance\": 3.5, \"prompts\": [\"a tree\"]}");
+    assertThat(ModelWords.of(folder).orElseThrow().guidance()).hasValue(3.5);
+    assertThat(ModelWords.of(folder).orElseThrow().prompts()).containsExactly("a tree");
+
+    for (String wrong : List.of("0.5", "\"3\"", "null")) {
+      Files.writeString(file, groups + ", \"guidance\": " + wrong + "}");
+      assertThatThrownBy(() -> ModelWords.of(folder))
+          .isInstanceOf(DemoException.class)
+          .hasMessageContaining("\"guidance\" is " + wrong)
+          .hasMessageContaining(file.toString());
+    }
+  }
 }

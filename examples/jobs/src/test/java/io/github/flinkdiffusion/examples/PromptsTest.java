@@ -8,15 +8,18 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.flinkdiffusion.examples.emoji.EmojiScene;
 import io.github.flinkdiffusion.examples.emoji.EmojiVocabulary;
+import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
 class PromptsTest {
+  private static final List<String> BUILT_IN =
+      ModelWords.of(Path.of("../models/mini-emoji")).orElseThrow().prompts();
 
   @Test
-  void theBuiltInOnesAreSixteenDifferentEmojiOnAllColoursHalfOfThemHeldOut() {
+  void thoseThatItsFolderListsAreSixteenDifferentEmojiOnAllColoursHalfOfThemHeldOut() {
     List<EmojiScene> scenes =
-        Prompts.builtIn().stream()
+        BUILT_IN.stream()
             .map(
                 prompt ->
                     EmojiVocabulary.scenes().stream()
@@ -30,7 +33,7 @@ class PromptsTest {
     assertThat(scenes)
         .extracting(EmojiScene::background)
         .containsAll(EmojiVocabulary.backgrounds());
-    assertThat(Prompts.builtIn()).filteredOn(Prompts::isHeldOut).hasSize(8);
+    assertThat(BUILT_IN).filteredOn(Prompts::isHeldOut).hasSize(8);
   }
 
   @Test

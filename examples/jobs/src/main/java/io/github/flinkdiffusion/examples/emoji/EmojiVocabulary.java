@@ -19,6 +19,32 @@ import java.util.Set;
  * was trained on.
  */
 public final class EmojiVocabulary {
+  /** A scale that suits Stable Diffusion oversaturates a small model's images. */
+  private static final double GUIDANCE = 2;
+
+  /**
+   * Sixteen different emoji: for each background colour one combination that it was trained on and
+   * one that it has never seen.
+   */
+  private static final List<String> PROMPTS =
+      List.of(
+          "a large red apple on a blue background",
+          "a small hamburger on a blue background",
+          "a large cat face on green",
+          "a small ice cream on a green background",
+          "a large rocket on a purple background",
+          "a small turtle on a purple background",
+          "a pizza on a white background",
+          "a small tiger face on a white background",
+          "a large penguin on an orange background",
+          "a small butterfly on an orange background",
+          "a large sunflower on a gray background",
+          "a small octopus on a gray background",
+          "a large house on a yellow background",
+          "a small unicorn on a yellow background",
+          "a small car on a red background",
+          "a small robot on a red background");
+
   private static final List<Emoji> EMOJI =
       List.of(
           new Emoji("red apple", "1f34e"),
@@ -167,6 +193,8 @@ public final class EmojiVocabulary {
     groups.put("other words", List.copyOf(others));
     Map<String, Object> file = new LinkedHashMap<>();
     file.put("form", "a SIZE NOUN on a COLOR background");
+    file.put("guidance", GUIDANCE);
+    file.put("prompts", PROMPTS);
     file.put("groups", groups);
     try {
       return new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(file) + "\n";
