@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.ops.training.Distillation.Consistency;
 import io.github.flinkdiffusion.ops.training.Distillation.Progressive;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -28,6 +29,8 @@ import org.apache.flink.annotation.Internal;
 public record StudentFolder(
     ModelFolder teacher, Distillation distillation, UnaryOperator<ObjectNode> student) {
   private static final String INDEX = "model_index.json";
+  private static final String WORDS = "vocabulary.json";
+  private static final String GUIDANCE = "guidance";
   private static final String SCHEDULER = "scheduler/scheduler_config.json";
   private static final String CLASS = "_class_name";
 
@@ -69,7 +72,19 @@ public record StudentFolder(
                           "DDIMScheduler",
                           index.path(CLASS).asText().replace("DDPMPipeline", "DDIMPipeline")));
     }
+    if (distillation.scales().guides() && Files.isRegularFile(teacher.path().resolve(WORDS))) {
+      folder = folder.edited(WORDS, this::guidance);
+    }
     folder.write(trained, Map.of(Denoiser.UNET, DistillationObjective.STUDENT), DType.F32);
+  }
+
+  /** A student has the scale in it, or takes one of those that it learned. */
+  private ObjectNode guidance(ObjectNode words) {
+    if (words.has(GUIDANCE)) {
+      Distillation.Scales scales = distillation.scales();
+      words.put(GUIDANCE, scales.vary() ? (scales.least() + scales.greatest()) / 2 : 1);
+    }
+    return words;
   }
 
   /** The pipeline that gives a network its scale; the teacher's if the student takes none. */
