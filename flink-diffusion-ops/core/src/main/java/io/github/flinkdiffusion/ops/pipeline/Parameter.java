@@ -8,7 +8,6 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Objects;
-import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import org.apache.flink.annotation.Internal;
 
@@ -27,18 +26,13 @@ public final class Parameter<T> {
   private final String name;
   private final Class<T> type;
   private final String description;
-  private final String accepted;
-  private final Predicate<T> check;
+  private final Accepted<T> accepted;
 
-  /**
-   * @param accepted what {@code check} accepts, as the end of the sentence "it must be ..."
-   */
-  Parameter(String name, Class<T> type, String description, String accepted, Predicate<T> check) {
+  Parameter(String name, Class<T> type, String description, Accepted<T> accepted) {
     this.name = Objects.requireNonNull(name);
     this.type = Objects.requireNonNull(type);
     this.description = Objects.requireNonNull(description);
     this.accepted = Objects.requireNonNull(accepted);
-    this.check = Objects.requireNonNull(check);
   }
 
   public String name() {
@@ -56,16 +50,16 @@ public final class Parameter<T> {
 
   /** What a value must be, whatever the model; a model may ask for more. */
   public String accepted() {
-    return accepted;
+    return accepted.words();
   }
 
   /**
    * @throws InvalidRequestException when no model could take the value
    */
   void check(T value) {
-    if (!check.test(value)) {
+    if (!accepted.check().test(value)) {
       throw new InvalidRequestException(
-          "%s is %s; it must be %s.".formatted(name, value, accepted));
+          "%s is %s; it must be %s.".formatted(name, value, accepted.words()));
     }
   }
 
@@ -86,7 +80,7 @@ public final class Parameter<T> {
       return type.cast(value(text));
     } catch (NumberFormatException e) {
       throw new InvalidRequestException(
-          "%s is '%s'; it must be %s.".formatted(name, shown(text), accepted));
+          "%s is '%s'; it must be %s.".formatted(name, shown(text), accepted.words()));
     }
   }
 

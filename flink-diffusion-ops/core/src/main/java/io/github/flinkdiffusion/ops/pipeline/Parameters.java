@@ -6,20 +6,20 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.prompt.PromptLanguage;
-import java.util.Arrays;
 import java.util.Collection;
 import java.util.Collections;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.function.Predicate;
 import org.apache.flink.annotation.Internal;
 
 /**
  * Everything that a request may say. Which of it a model takes, and what it does without, is the
  * model's {@link Signature}.
+ *
+ * <p>It is long because it is a list, in the order of the reference page, with what the page says
+ * of each.
  */
 @Internal
 public final class Parameters {
@@ -67,8 +67,7 @@ public final class Parameters {
           "maxSequenceLength",
           "Tokens that T5 or Gemma reads of the prompt (max_sequence_length). T5's padding is"
               + " included; there, requests with different lengths do not share network calls.",
-          "a whole number from 1 to 512",
-          value -> value >= 1 && value <= 512);
+          Accepted.whole(1, 512));
 
   public static final Parameter<String> SOURCE_PROMPT =
       text(
@@ -83,8 +82,7 @@ public final class Parameters {
           "sourceGuidanceScale",
           "Weight of guidance while the image is turned back into noise; above 1, the inversion is"
               + " less exact.",
-          "a finite number, 1 or less to turn guidance off",
-          Double::isFinite);
+          Accepted.finite("1 or less to turn guidance off"));
 
   public static final Parameter<Raster> IMAGE =
       image("image", "Image to start from, 0..1 (image).");
@@ -127,24 +125,21 @@ public final class Parameters {
           "controlnetConditioningScale",
           "Weight of what a ControlNet adds (controlnet_conditioning_scale): one number, or one for"
               + " each ControlNet.",
-          "finite numbers",
-          scales -> scales.size() > 0 && Arrays.stream(scales.values()).allMatch(Double::isFinite));
+          Accepted.finiteNumbers());
 
   public static final Parameter<Numbers> CONTROL_GUIDANCE_START =
       numbers(
           "controlGuidanceStart",
           "Share of the steps after which a ControlNet begins to act (control_guidance_start): one"
               + " number, or one for each ControlNet.",
-          "numbers from 0 to 1",
-          Parameters::shares);
+          Accepted.shares());
 
   public static final Parameter<Numbers> CONTROL_GUIDANCE_END =
       numbers(
           "controlGuidanceEnd",
           "Share of the steps after which a ControlNet no longer acts (control_guidance_end): one"
               + " number, or one for each ControlNet.",
-          "numbers from 0 to 1",
-          Parameters::shares);
+          Accepted.shares());
 
   public static final Parameter<Long> GUESS_MODE =
       integer(
@@ -152,16 +147,14 @@ public final class Parameters {
           "1 lets the control image alone guide, without a prompt: the unconditional row is not"
               + " controlled, and deeper features weigh more (guess_mode). A guidanceScale from 3"
               + " to 5 suits it.",
-          "0 or 1",
-          value -> value == 0 || value == 1);
+          Accepted.flag());
 
   public static final Parameter<Long> CONTROL_MODE =
       integer(
           "controlMode",
           "What a controlImage is, for a ControlNet of several kinds of images (control_mode): the"
               + " number that its model card gives this kind.",
-          "a whole number from 0",
-          value -> value >= 0);
+          new Accepted<>("a whole number from 0", value -> value >= 0));
 
   public static final Parameter<Raster> ADAPTER_IMAGE =
       image(
@@ -184,16 +177,14 @@ public final class Parameters {
           "adapterConditioningScale",
           "Weight of what a T2I-Adapter adds (adapter_conditioning_scale): one number, or one for"
               + " each T2I-Adapter.",
-          "finite numbers",
-          scales -> scales.size() > 0 && Arrays.stream(scales.values()).allMatch(Double::isFinite));
+          Accepted.finiteNumbers());
 
   public static final Parameter<Double> ADAPTER_CONDITIONING_FACTOR =
       number(
           "adapterConditioningFactor",
           "Share of the steps, from the first, in which T2I-Adapters act"
               + " (adapter_conditioning_factor).",
-          "a number from 0 to 1",
-          value -> value >= 0 && value <= 1);
+          Accepted.number(0, 1));
 
   public static final Parameter<Raster> IP_ADAPTER_IMAGE =
       image(
@@ -217,27 +208,27 @@ public final class Parameters {
           "ipAdapterScale",
           "Weight of what an IP-Adapter adds (set_ip_adapter_scale): one number, or one for each"
               + " IP-Adapter.",
-          "finite numbers",
-          scales -> scales.size() > 0 && Arrays.stream(scales.values()).allMatch(Double::isFinite));
+          Accepted.finiteNumbers());
 
   public static final Parameter<Long> SEED =
       integer(
-          "seed", "Seed of the noise (generator); derived from the id when absent.", "a number");
+          "seed",
+          "Seed of the noise (generator); derived from the id when absent.",
+          Accepted.any("a number"));
 
   public static final Parameter<Long> VARIATION_SEED =
       integer(
           "variationSeed",
           "Second seed: the first noise lies between the seed's and this one's (variation seed of"
               + " AUTOMATIC1111's web UI, interpolated as one vector). Later noise is the seed's.",
-          "a number");
+          Accepted.any("a number"));
 
   public static final Parameter<Double> VARIATION_STRENGTH =
       number(
           "variationStrength",
           "How far the first noise is from the seed's to the variationSeed's, along the arc between"
               + " them (slerp).",
-          "a number from 0 to 1",
-          value -> value >= 0 && value <= 1);
+          Accepted.number(0, 1));
 
   public static final Parameter<String> VARIATION_PROMPT =
       text(
@@ -250,8 +241,7 @@ public final class Parameters {
           "variationPromptStrength",
           "How far the encoding is from the prompt's to the variationPrompt's, along the arc"
               + " between them (slerp).",
-          "a number from 0 to 1",
-          value -> value >= 0 && value <= 1);
+          Accepted.number(0, 1));
 
   public static final Parameter<String> SCHEDULER =
       text("scheduler", "diffusers class name of the scheduler.", "the name of a scheduler class");
@@ -260,16 +250,14 @@ public final class Parameters {
       integer(
           "steps",
           "Inference steps (num_inference_steps), from 1; the scheduler says up to how many.",
-          "a whole number",
-          Integer.MIN_VALUE);
+          Accepted.whole());
 
   public static final Parameter<Numbers> TIMESTEPS =
       numbers(
           "timesteps",
           "List of timesteps in place of the scheduler's spacing, noisiest first (timesteps);"
               + " docs/SUPPORTED.md says which schedulers take them.",
-          "falling numbers of 0 or more",
-          Parameters::falling);
+          Accepted.falling());
 
   public static final Parameter<Numbers> SIGMAS =
       numbers(
@@ -277,54 +265,44 @@ public final class Parameters {
           "List of noise levels in place of the scheduler's, greatest first (sigmas);"
               + " docs/SUPPORTED.md says which schedulers take them. For EulerDiscreteScheduler,"
               + " the last one is the level to end at.",
-          "falling numbers of 0 or more",
-          Parameters::falling);
+          Accepted.falling());
 
   public static final Parameter<Long> ORIGINAL_INFERENCE_STEPS =
       integer(
           "originalInferenceSteps",
           "Steps of the schedule that a consistency model was distilled on, of which the request's"
               + " steps are a selection (original_inference_steps); for LCM and TCD schedulers.",
-          "a whole number from 1",
-          1);
+          Accepted.wholeFrom(1));
 
   public static final Parameter<Long> CLIP_SKIP =
       integer(
           "clipSkip",
           "Number of the text encoder's last layers to leave out for the prompt, not for the"
               + " negative one (clip_skip).",
-          "a whole number from 0",
-          0);
+          Accepted.wholeFrom(0));
 
   public static final Parameter<String> PROMPT_LANGUAGE =
-      add(
-          new Parameter<>(
-              "promptLanguage",
-              String.class,
-              "What brackets and weights in prompt and negativePrompt mean: plain takes them as"
-                  + " characters, as diffusers does, a1111 as AUTOMATIC1111's web UI does:"
-                  + " (word:1.3), [word], BREAK, AND, [from:to:0.5], more than 77 tokens; compel as"
-                  + " the Python library Compel does: word++, (some words)1.3, .and(), .blend().",
-              PromptLanguage.names(),
-              value -> PromptLanguage.named(value).isPresent()));
+      text(
+          "promptLanguage",
+          "What brackets and weights in prompt and negativePrompt mean: plain takes them as"
+              + " characters, as diffusers does, a1111 as AUTOMATIC1111's web UI does:"
+              + " (word:1.3), [word], BREAK, AND, [from:to:0.5], more than 77 tokens; compel as"
+              + " the Python library Compel does: word++, (some words)1.3, .and(), .blend().",
+          new Accepted<>(PromptLanguage.names(), value -> PromptLanguage.named(value).isPresent()));
 
   public static final Parameter<String> LORAS =
-      add(
-          new Parameter<>(
-              "loras",
-              String.class,
-              "LoRAs of the image, of those that the job allows (diffusion.loras.allowed): names"
-                  + " with scales, such as style:0.8,face:-0.3; without a scale it is 1. Results"
-                  + " and saved requests name the SHA-256 of each file, too: style:0.8@....",
-              RequestedLora.ACCEPTED,
-              RequestedLora::isValid));
+      text(
+          "loras",
+          "LoRAs of the image, of those that the job allows (diffusion.loras.allowed): names"
+              + " with scales, such as style:0.8,face:-0.3; without a scale it is 1. Results"
+              + " and saved requests name the SHA-256 of each file, too: style:0.8@....",
+          new Accepted<>(RequestedLora.ACCEPTED, RequestedLora::isValid));
 
   public static final Parameter<Double> GUIDANCE_SCALE =
       number(
           "guidanceScale",
           "Weight of classifier-free guidance (guidance_scale); 1 or less turns it off.",
-          "a finite number, 1 or less to turn guidance off",
-          Double::isFinite);
+          Accepted.finite("1 or less to turn guidance off"));
 
   public static final Parameter<Numbers> GUIDANCE_INTERVAL =
       numbers(
@@ -332,9 +310,7 @@ public final class Parameters {
           "Part of the steps that have guidance, from a share of the steps to another (start and"
               + " stop of diffusers' guiders). The other steps compute the prompt alone, which"
               + " takes half the rows.",
-          "two numbers from 0 to 1, the first less than the second",
-          pair ->
-              pair.size() == 2 && pair.at(0) >= 0 && pair.at(0) < pair.at(1) && pair.at(1) <= 1);
+          Accepted.interval());
 
   public static final Parameter<Long> CACHE_INTERVAL =
       integer(
@@ -343,8 +319,7 @@ public final class Parameters {
               + " UNet's outer blocks (DeepCache's cache_interval) or a transformer's first blocks"
               + " alone and reuse features of the last whole step. 1 computes all. Needs a job with"
               + " diffusion.cache.interval.",
-          "a whole number from 1 to " + Caching.LONGEST_INTERVAL,
-          value -> value >= 1 && value <= Caching.LONGEST_INTERVAL);
+          Accepted.whole(1, Caching.LONGEST_INTERVAL));
 
   public static final Parameter<Double> CACHE_THRESHOLD =
       number(
@@ -354,8 +329,7 @@ public final class Parameters {
               + " FirstBlockCacheConfig), such as 0.1. At most cacheInterval - 1 steps follow each"
               + " other that do not. 0 leaves the steps to cacheInterval. Needs a job with"
               + " diffusion.cache.threshold.",
-          "a number from 0 to 10",
-          Caching::isThreshold);
+          new Accepted<>("a number from 0 to 10", Caching::isThreshold));
 
   public static final Parameter<Long> TAYLOR_ORDER =
       integer(
@@ -365,8 +339,7 @@ public final class Parameters {
               + " with use_lite_mode): 0 repeats it, 1 continues in a line. Whole steps are the"
               + " first ones and then one in cacheInterval. Needs a job with"
               + " diffusion.cache.interval.",
-          "a whole number from 0 to " + Extrapolation.HIGHEST_ORDER,
-          value -> value >= 0 && value <= Extrapolation.HIGHEST_ORDER);
+          Accepted.whole(0, Extrapolation.HIGHEST_ORDER));
 
   public static final Parameter<Long> TAYLOR_START =
       integer(
@@ -374,16 +347,14 @@ public final class Parameters {
           "Steps at the beginning that all compute the whole network"
               + " (disable_cache_before_step); the one after them is the first that continues the"
               + " series of taylorOrder.",
-          "a whole number from 1",
-          1);
+          Accepted.wholeFrom(1));
 
   public static final Parameter<Double> TRUE_CFG_SCALE =
       number(
           "trueCfgScale",
           "Weight of classifier-free guidance by a negative prompt (true_cfg_scale); 1 or less, or"
               + " no negative prompt, turns it off.",
-          "a finite number, 1 or less to turn guidance off",
-          Double::isFinite);
+          Accepted.finite("1 or less to turn guidance off"));
 
   public static final Parameter<Numbers> SKIP_GUIDANCE_LAYERS =
       numbers(
@@ -391,30 +362,26 @@ public final class Parameters {
           "Blocks of the transformer, counted from 0, that a third prediction leaves out; guidance"
               + " leads away from it (skip_guidance_layers). For Stable Diffusion 3.5 medium: 7, 8,"
               + " 9. Used with guidance.",
-          "different whole numbers from 0 to 999",
-          Parameters::layers);
+          Accepted.layers());
 
   public static final Parameter<Double> SKIP_LAYER_GUIDANCE_SCALE =
       number(
           "skipLayerGuidanceScale",
           "Weight of the guidance away from the prediction without layers"
               + " (skip_layer_guidance_scale).",
-          "a finite number",
-          Double::isFinite);
+          Accepted.finite());
 
   public static final Parameter<Double> SKIP_LAYER_GUIDANCE_START =
       number(
           "skipLayerGuidanceStart",
           "Share of the steps after which layers are left out (skip_layer_guidance_start).",
-          "a number from 0 to 1",
-          value -> value >= 0 && value <= 1);
+          Accepted.number(0, 1));
 
   public static final Parameter<Double> SKIP_LAYER_GUIDANCE_STOP =
       number(
           "skipLayerGuidanceStop",
           "Share of the steps up to which layers are left out (skip_layer_guidance_stop).",
-          "a number from 0 to 1",
-          value -> value >= 0 && value <= 1);
+          Accepted.number(0, 1));
 
   public static final Parameter<Double> PAG_SCALE =
       number(
@@ -422,25 +389,22 @@ public final class Parameters {
           "Weight of perturbed-attention guidance (pag_scale): guidance leads away from a further"
               + " prediction without some self-attentions. 0 or less turns it off. Needs a job with"
               + " diffusion.unet-guidance.enabled.",
-          "a finite number, 0 or less to turn it off",
-          Double::isFinite);
+          Accepted.finite("0 or less to turn it off"));
 
   public static final Parameter<Double> PAG_ADAPTIVE_SCALE =
       number(
           "pagAdaptiveScale",
           "By how much pagScale is less for each timestep below 1000, down to 0"
               + " (pag_adaptive_scale).",
-          "a finite number of 0 or more",
-          value -> Double.isFinite(value) && value >= 0);
+          Accepted.finiteFrom0());
 
   public static final Parameter<String> PAG_APPLIED_LAYERS =
-      add(
-          new Parameter<>(
-              "pagAppliedLayers",
-              String.class,
-              "Self-attentions that are left out (pag_applied_layers): parts of their names,"
-                  + " separated by commas, such as mid or"
-                  + " down_blocks.2.attentions.1,up_blocks.1.",
+      text(
+          "pagAppliedLayers",
+          "Self-attentions that are left out (pag_applied_layers): parts of their names,"
+              + " separated by commas, such as mid or"
+              + " down_blocks.2.attentions.1,up_blocks.1.",
+          new Accepted<>(
               "1 to 20 parts of names of letters, digits, dots and underscores, separated by"
                   + " commas",
               value -> value.matches("[\\w.]{1,100}(,[\\w.]{1,100}){0,19}")));
@@ -451,89 +415,71 @@ public final class Parameters {
           "FreeU: factor of half of the features on the first level of the way up (b1 of"
               + " enable_freeu). Needs all four of them, and a job with"
               + " diffusion.unet-guidance.enabled.",
-          "a finite number",
-          Double::isFinite);
+          Accepted.finite());
 
   public static final Parameter<Double> FREEU_B2 =
-      number(
-          "freeuB2",
-          "FreeU: the same on the second level (b2).",
-          "a finite number",
-          Double::isFinite);
+      number("freeuB2", "FreeU: the same on the second level (b2).", Accepted.finite());
 
   public static final Parameter<Double> FREEU_S1 =
       number(
           "freeuS1",
           "FreeU: factor of the lowest frequencies of what the first level of the way up gets from"
               + " the way down (s1).",
-          "a finite number",
-          Double::isFinite);
+          Accepted.finite());
 
   public static final Parameter<Double> FREEU_S2 =
-      number(
-          "freeuS2",
-          "FreeU: the same on the second level (s2).",
-          "a finite number",
-          Double::isFinite);
+      number("freeuS2", "FreeU: the same on the second level (s2).", Accepted.finite());
 
   public static final Parameter<Double> GUIDANCE_RESCALE =
       number(
           "guidanceRescale",
           "How far the guided prediction is scaled back to the unguided one's deviation"
               + " (guidance_rescale), section 3.4 of Lin et al. 2023.",
-          "a number from 0 to 1",
-          value -> value >= 0 && value <= 1);
+          Accepted.number(0, 1));
 
   public static final Parameter<Double> IMAGE_GUIDANCE_SCALE =
       number(
           "imageGuidanceScale",
           "Weight of the given image: higher values keep the result closer to it"
               + " (image_guidance_scale).",
-          "a finite number, 1 or more",
-          value -> Double.isFinite(value) && value >= 1);
+          Accepted.finiteFrom1());
 
   public static final Parameter<Double> STRENGTH =
       number(
           "strength",
           "Share of the given image that is generated again; 1 is all of it (strength).",
-          "a number above 0, up to 1",
-          value -> value > 0 && value <= 1);
+          Accepted.share());
 
   public static final Parameter<Double> ETA =
       number(
           "eta",
           "How stochastic DDIM and TCD are (eta); other schedulers ignore it.",
-          "a number from 0 to 1",
-          value -> value >= 0 && value <= 1);
+          Accepted.number(0, 1));
 
   public static final Parameter<Double> TEMPERATURE =
       number(
           "temperature",
           "Factor of the noise that stochastic steps draw; 1, or none, is diffusers, 0 leaves that"
               + " noise out. Schedulers that draw none ignore it.",
-          "a finite number of 0 or more",
-          value -> Double.isFinite(value) && value >= 0);
+          Accepted.finiteFrom0());
 
   public static final Parameter<Long> JUMP_LENGTH =
       integer(
           "jumpLength",
           "Steps that RePaint goes back at a time, to more noise (jump_length).",
-          "a whole number from 1",
-          1);
+          Accepted.wholeFrom(1));
 
   public static final Parameter<Long> JUMP_N_SAMPLE =
       integer(
           "jumpNSample",
           "Number of times that RePaint repeats the steps after each jump; 1 is no jump"
               + " (jump_n_sample).",
-          "a whole number from 1",
-          1);
+          Accepted.wholeFrom(1));
 
-  public static final Parameter<Long> WIDTH =
-      integer("width", "In pixels.", "a whole number from 1", 1);
+  public static final Parameter<Long> WIDTH = integer("width", "In pixels.", Accepted.wholeFrom(1));
 
   public static final Parameter<Long> HEIGHT =
-      integer("height", "In pixels.", "a whole number from 1", 1);
+      integer("height", "In pixels.", Accepted.wholeFrom(1));
 
   public static final Parameter<Numbers> ORIGINAL_SIZE =
       pair(
@@ -572,30 +518,24 @@ public final class Parameters {
       number(
           "aestheticScore",
           "Aesthetic score that the refined image should have, about 1 to 10 (aesthetic_score).",
-          "a finite number",
-          Double::isFinite);
+          Accepted.finite());
 
   public static final Parameter<Double> NEGATIVE_AESTHETIC_SCORE =
       number(
           "negativeAestheticScore",
           "The score that guidance leads away from (negative_aesthetic_score).",
-          "a finite number",
-          Double::isFinite);
+          Accepted.finite());
 
   public static final Parameter<Long> NOISE_LEVEL =
       integer(
           "noiseLevel",
           "Timestep up to which noise is added to the small image before it is enlarged"
               + " (noise_level).",
-          "a whole number from 0",
-          0);
+          Accepted.wholeFrom(0));
 
   public static final Parameter<Long> CLASS_LABEL =
       integer(
-          "classLabel",
-          "Number of the class to generate (class_labels).",
-          "a whole number from 0",
-          0);
+          "classLabel", "Number of the class to generate (class_labels).", Accepted.wholeFrom(0));
 
   public static final Parameter<String> GLIGEN_OBJECTS =
       text(
@@ -611,17 +551,13 @@ public final class Parameters {
           "gligenScheduledSamplingBeta",
           "Share of the steps, from the first on, in which the network sees the objects"
               + " (gligen_scheduled_sampling_beta).",
-          "a number from 0 to 1",
-          value -> value >= 0 && value <= 1);
+          Accepted.number(0, 1));
 
   public static final Parameter<Long> USE_CLIPPED_MODEL_OUTPUT =
-      add(
-          new Parameter<>(
-              "useClippedModelOutput",
-              Long.class,
-              "1 computes DDIM's noise from the clipped image (use_clipped_model_output).",
-              "0 or 1",
-              value -> value == 0 || value == 1));
+      integer(
+          "useClippedModelOutput",
+          "1 computes DDIM's noise from the clipped image (use_clipped_model_output).",
+          Accepted.flag());
 
   public static final Parameter<Numbers> TILE_TOP_LEFT =
       numbers(
@@ -629,25 +565,22 @@ public final class Parameters {
           "Left and top of an image that is a part of a larger result, in pixels of that result."
               + " The noise is then a function of the place, so overlapping parts agree. Image"
               + " tasks set it for their tiles.",
-          "two whole numbers from 0",
-          pair -> pair.size() == 2 && wholeFrom0(pair.at(0)) && wholeFrom0(pair.at(1)));
+          Accepted.pixel());
 
   public static final Parameter<Long> PROCESSING_RESOLUTION =
       integer(
           "processingResolution",
           "Longer side, in pixels, at which the network works on the image (processing_resolution);"
               + " 0 is the image's own.",
-          "a whole number from 0 to 8192",
-          value -> value >= 0 && value <= 8192);
+          Accepted.whole(0, 8192));
 
   public static final Parameter<String> RESULT =
-      add(
-          new Parameter<>(
-              "result",
-              String.class,
-              "Kind of result that the instruction asks for, with a model for vision tasks"
-                  + " (InstructCV): a picture, a mask of what it segments, or boxes around what"
-                  + " it detects. Mask and boxes are read from the generated image.",
+      text(
+          "result",
+          "Kind of result that the instruction asks for, with a model for vision tasks"
+              + " (InstructCV): a picture, a mask of what it segments, or boxes around what"
+              + " it detects. Mask and boxes are read from the generated image.",
+          new Accepted<>(
               "picture, mask or boxes",
               value -> Set.of("picture", "mask", "boxes").contains(value)));
 
@@ -663,28 +596,21 @@ public final class Parameters {
           "colors",
           "Color of each label in the generated image: red, green and blue in turn. Default for"
               + " one label: white on black in a mask, blue for boxes. Black is the background.",
-          "three whole numbers from 0 to 255 for each label",
-          colors ->
-              colors.size() % 3 == 0
-                  && Arrays.stream(colors.values()).allMatch(Parameters::isBand));
+          Accepted.colors());
 
   public static final Parameter<String> CANDIDATE_LABELS =
-      add(
-          new Parameter<>(
-              "candidateLabels",
-              String.class,
-              "Labels, one of which the image gets, as JSON: [\"cat\", \"dog\"]"
-                  + " (candidate_labels).",
-              ImageLabels.ACCEPTED,
-              ImageLabels::isValid));
+      text(
+          "candidateLabels",
+          "Labels, one of which the image gets, as JSON: [\"cat\", \"dog\"]"
+              + " (candidate_labels).",
+          new Accepted<>(ImageLabels.ACCEPTED, ImageLabels::isValid));
 
   public static final Parameter<String> LABEL_TEMPLATE =
-      add(
-          new Parameter<>(
-              "labelTemplate",
-              String.class,
-              "Text that a label becomes before it is compared with the image; {} stands for the"
-                  + " label (hypothesis_template).",
+      text(
+          "labelTemplate",
+          "Text that a label becomes before it is compared with the image; {} stands for the"
+              + " label (hypothesis_template).",
+          new Accepted<>(
               "a text of at most 500 characters with {} once",
               text ->
                   text.length() <= 500
@@ -695,75 +621,60 @@ public final class Parameters {
       integer(
           "maxNewTokens",
           "Most tokens of a text, without those of the prompt (max_new_tokens).",
-          "a whole number from 1 to 1024",
-          value -> value >= 1 && value <= 1024);
+          Accepted.whole(1, 1024));
 
   public static final Parameter<Long> NUM_BEAMS =
       integer(
           "numBeams",
           "Number of beams of beam search; 1 takes the best token each time (num_beams).",
-          "a whole number from 1 to 16",
-          value -> value >= 1 && value <= 16);
+          Accepted.whole(1, 16));
 
   public static final Parameter<Double> LENGTH_PENALTY =
       number(
           "lengthPenalty",
           "Exponent of a text's length, by which beam search divides its score: above 0 prefers"
               + " longer texts (length_penalty).",
-          "a number from -10 to 10",
-          value -> value >= -10 && value <= 10);
+          Accepted.number(-10, 10));
 
   public static final Parameter<Long> DO_SAMPLE =
-      add(
-          new Parameter<>(
-              "doSample",
-              Long.class,
-              "1 draws each token by its probability and the seed (do_sample).",
-              "0 or 1",
-              value -> value == 0 || value == 1));
+      integer(
+          "doSample",
+          "1 draws each token by its probability and the seed (do_sample).",
+          Accepted.flag());
 
   public static final Parameter<Double> SAMPLING_TEMPERATURE =
       number(
           "samplingTemperature",
           "Scores are divided by it before a token is drawn: below 1 is less random (temperature of"
               + " transformers).",
-          "a number from 0.01 to 100",
-          value -> value >= 0.01 && value <= 100);
+          Accepted.number(0.01, 100));
 
   public static final Parameter<Long> TOP_K =
       integer(
           "topK",
           "Number of the best tokens of which one is drawn; 0 is all of them (top_k).",
-          "a whole number from 0",
-          0);
+          Accepted.wholeFrom(0));
 
   public static final Parameter<Double> TOP_P =
       number(
           "topP",
           "A token is drawn of the fewest best ones whose probabilities add up to this (top_p).",
-          "a number above 0, up to 1",
-          value -> value > 0 && value <= 1);
+          Accepted.share());
 
   public static final Parameter<String> MODE =
-      add(
-          new Parameter<>(
-              "mode",
-              String.class,
-              "What a model of images and texts generates (UniDiffuser): an image and its text"
-                  + " (joint), an image of the prompt (text2img), a text about the image"
-                  + " (img2text), a text alone (text) or an image alone (img).",
-              JointMode.ACCEPTED,
-              value -> JointMode.named(value).isPresent()));
+      text(
+          "mode",
+          "What a model of images and texts generates (UniDiffuser): an image and its text"
+              + " (joint), an image of the prompt (text2img), a text about the image"
+              + " (img2text), a text alone (text) or an image alone (img).",
+          new Accepted<>(JointMode.ACCEPTED, value -> JointMode.named(value).isPresent()));
 
   public static final Parameter<Long> DATA_TYPE =
-      add(
-          new Parameter<>(
-              "dataType",
-              Long.class,
-              "Kind of training data that results are to be like, with UniDiffuser v1: 1 is the"
-                  + " authors' own, 0 is LAION (data_type).",
-              "0 or 1",
-              value -> value == 0 || value == 1));
+      integer(
+          "dataType",
+          "Kind of training data that results are to be like, with UniDiffuser v1: 1 is the"
+              + " authors' own, 0 is LAION (data_type).",
+          Accepted.flag());
 
   private Parameters() {}
 
@@ -777,81 +688,34 @@ public final class Parameters {
   }
 
   private static Parameter<String> text(String name, String description, String accepted) {
-    return add(new Parameter<>(name, String.class, description, accepted, value -> true));
+    return text(name, description, Accepted.any(accepted));
+  }
+
+  private static Parameter<String> text(
+      String name, String description, Accepted<String> accepted) {
+    return add(new Parameter<>(name, String.class, description, accepted));
   }
 
   private static Parameter<Raster> image(String name, String description) {
-    return add(new Parameter<>(name, Raster.class, description, "an image", value -> true));
+    return add(new Parameter<>(name, Raster.class, description, Accepted.any("an image")));
   }
 
-  private static Parameter<Long> integer(String name, String description, String accepted) {
-    return integer(name, description, accepted, value -> true);
-  }
-
-  private static Parameter<Long> integer(
-      String name, String description, String accepted, long least) {
-    return integer(
-        name, description, accepted, value -> value >= least && value <= Integer.MAX_VALUE);
-  }
-
-  private static Parameter<Long> integer(
-      String name, String description, String accepted, Predicate<Long> check) {
-    return add(new Parameter<>(name, Long.class, description, accepted, check));
+  private static Parameter<Long> integer(String name, String description, Accepted<Long> accepted) {
+    return add(new Parameter<>(name, Long.class, description, accepted));
   }
 
   private static Parameter<Double> number(
-      String name, String description, String accepted, Predicate<Double> check) {
-    return add(new Parameter<>(name, Double.class, description, accepted, check));
+      String name, String description, Accepted<Double> accepted) {
+    return add(new Parameter<>(name, Double.class, description, accepted));
   }
 
   private static Parameter<Numbers> numbers(
-      String name, String description, String accepted, Predicate<Numbers> check) {
-    return add(new Parameter<>(name, Numbers.class, description, accepted, check));
+      String name, String description, Accepted<Numbers> accepted) {
+    return add(new Parameter<>(name, Numbers.class, description, accepted));
   }
 
   private static Parameter<Numbers> pair(String name, String description) {
-    return numbers(
-        name,
-        description,
-        "two numbers from 0 to a million",
-        pair -> pair.size() == 2 && inRange(pair.at(0)) && inRange(pair.at(1)));
-  }
-
-  private static boolean inRange(double pixels) {
-    return pixels >= 0 && pixels <= 1e6;
-  }
-
-  private static boolean isBand(double value) {
-    return wholeFrom0(value) && value <= 255;
-  }
-
-  private static boolean wholeFrom0(double pixels) {
-    return pixels >= 0 && pixels <= Integer.MAX_VALUE && pixels == Math.rint(pixels);
-  }
-
-  private static boolean layers(Numbers numbers) {
-    Set<Double> different = new HashSet<>();
-    for (int i = 0; i < numbers.size(); i++) {
-      double layer = numbers.at(i);
-      if (layer < 0 || layer > 999 || layer != Math.rint(layer) || !different.add(layer)) {
-        return false;
-      }
-    }
-    return !different.isEmpty();
-  }
-
-  private static boolean shares(Numbers numbers) {
-    return numbers.size() > 0
-        && Arrays.stream(numbers.values()).allMatch(share -> share >= 0 && share <= 1);
-  }
-
-  private static boolean falling(Numbers numbers) {
-    boolean falling = numbers.size() > 0;
-    for (int i = 0; i < numbers.size(); i++) {
-      double above = i == 0 ? Double.POSITIVE_INFINITY : numbers.at(i - 1);
-      falling &= numbers.at(i) >= 0 && numbers.at(i) < above;
-    }
-    return falling;
+    return numbers(name, description, Accepted.pixels());
   }
 
   private static <T> Parameter<T> add(Parameter<T> parameter) {
