@@ -25,7 +25,7 @@ import java.util.Optional;
  * (number x scale + offset, as its metadata say); where a band lacks data, or the result is not a
  * number, there is no data.
  */
-final class BandScene implements Scene {
+final class BandScene implements ForwardingScene {
   private static final int PIXELS_AT_ONCE = 1 << 20;
 
   private final Scene source;
@@ -111,13 +111,8 @@ final class BandScene implements Scene {
   }
 
   @Override
-  public int width() {
-    return source.width();
-  }
-
-  @Override
-  public int height() {
-    return source.height();
+  public Scene scene() {
+    return source;
   }
 
   @Override
@@ -133,21 +128,6 @@ final class BandScene implements Scene {
   @Override
   public ImageMetadata metadata() {
     return metadata;
-  }
-
-  @Override
-  public String mediaType() {
-    return source.mediaType();
-  }
-
-  @Override
-  public long openBytes() {
-    return source.openBytes();
-  }
-
-  @Override
-  public long heapBytes() {
-    return source.heapBytes();
   }
 
   @Override
@@ -242,10 +222,5 @@ final class BandScene implements Scene {
       }
     }
     return NoDataMask.of(bands.size(), window.height(), window.width(), missing);
-  }
-
-  @Override
-  public void close() {
-    source.close();
   }
 }

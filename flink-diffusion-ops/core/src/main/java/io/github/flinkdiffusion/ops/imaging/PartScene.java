@@ -6,13 +6,12 @@ package io.github.flinkdiffusion.ops.imaging;
 
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.NoDataMask;
-import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.Window;
 import java.util.Optional;
 
 /** A part of another image as an image of its own; of the other nothing else is read. */
-record PartScene(Scene whole, Window part) implements Scene {
+record PartScene(Scene scene, Window part) implements ForwardingScene {
 
   @Override
   public int width() {
@@ -25,33 +24,8 @@ record PartScene(Scene whole, Window part) implements Scene {
   }
 
   @Override
-  public int channels() {
-    return whole.channels();
-  }
-
-  @Override
-  public PixelFormat format() {
-    return whole.format();
-  }
-
-  @Override
   public ImageMetadata metadata() {
-    return whole.metadata().cropped(part.x(), part.y());
-  }
-
-  @Override
-  public String mediaType() {
-    return whole.mediaType();
-  }
-
-  @Override
-  public long openBytes() {
-    return whole.openBytes();
-  }
-
-  @Override
-  public long heapBytes() {
-    return whole.heapBytes();
+    return scene.metadata().cropped(part.x(), part.y());
   }
 
   private Window inWhole(Window window) {
@@ -64,21 +38,11 @@ record PartScene(Scene whole, Window part) implements Scene {
 
   @Override
   public Raster read(Window window) {
-    return whole.read(inWhole(window));
-  }
-
-  @Override
-  public boolean mayLackData() {
-    return whole.mayLackData();
+    return scene.read(inWhole(window));
   }
 
   @Override
   public Optional<NoDataMask> noData(Window window) {
-    return whole.noData(inWhole(window));
-  }
-
-  @Override
-  public void close() {
-    whole.close();
+    return scene.noData(inWhole(window));
   }
 }

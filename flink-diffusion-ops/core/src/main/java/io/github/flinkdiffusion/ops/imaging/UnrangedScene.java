@@ -5,63 +5,19 @@
 package io.github.flinkdiffusion.ops.imaging;
 
 import io.github.flinkdiffusion.ops.image.ImageException;
-import io.github.flinkdiffusion.ops.image.ImageMetadata;
-import io.github.flinkdiffusion.ops.image.NoDataMask;
-import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ValueRange;
 import io.github.flinkdiffusion.ops.image.Window;
-import java.util.Optional;
 
 /**
  * A scene of floats of which nothing says what is black and white, so that 0 and 1 are. What is far
  * from both cannot be meant so, and would be cut off.
  */
-record UnrangedScene(Scene scene) implements Scene {
+record UnrangedScene(Scene scene) implements ForwardingScene {
   static final ValueRange SHARES = new ValueRange(0, 1);
 
   /** Values of which a model sees the nearest of 0 and 1: glints, noise, indices such as NDVI. */
   private static final ValueRange TOLERATED = new ValueRange(-1, 2);
-
-  @Override
-  public int width() {
-    return scene.width();
-  }
-
-  @Override
-  public int height() {
-    return scene.height();
-  }
-
-  @Override
-  public int channels() {
-    return scene.channels();
-  }
-
-  @Override
-  public PixelFormat format() {
-    return scene.format();
-  }
-
-  @Override
-  public ImageMetadata metadata() {
-    return scene.metadata();
-  }
-
-  @Override
-  public String mediaType() {
-    return scene.mediaType();
-  }
-
-  @Override
-  public long openBytes() {
-    return scene.openBytes();
-  }
-
-  @Override
-  public long heapBytes() {
-    return scene.heapBytes();
-  }
 
   @Override
   public Raster read(Window window) {
@@ -81,20 +37,5 @@ record UnrangedScene(Scene scene) implements Scene {
   @Override
   public Scene over(ValueRange other) {
     return scene.over(other);
-  }
-
-  @Override
-  public boolean mayLackData() {
-    return scene.mayLackData();
-  }
-
-  @Override
-  public Optional<NoDataMask> noData(Window window) {
-    return scene.noData(window);
-  }
-
-  @Override
-  public void close() {
-    scene.close();
   }
 }
