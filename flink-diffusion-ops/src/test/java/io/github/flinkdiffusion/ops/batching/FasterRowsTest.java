@@ -50,13 +50,17 @@ class FasterRowsTest {
   }
 
   private static FasterRows<Member> knowing(IntToLongFunction nanos, int mostRows) {
-    FasterRows<Member> faster = new FasterRows<>();
-    for (int call = 0; call < FasterRows.CALLS_NEEDED; call++) {
+    return new FasterRows<>(timesOf(nanos, mostRows));
+  }
+
+  private static CallTimes timesOf(IntToLongFunction nanos, int mostRows) {
+    CallTimes times = new CallTimes();
+    for (int call = 0; call < CallTimes.CALLS_NEEDED; call++) {
       for (int rows = 1; rows <= mostRows; rows++) {
-        faster.took(KIND, rows, nanos.applyAsLong(rows));
+        times.took(KIND, rows, nanos.applyAsLong(rows));
       }
     }
-    return faster;
+    return times;
   }
 
   private static List<Member> call(FasterRows<Member> faster, List<Member> batch) {
@@ -93,15 +97,16 @@ class FasterRowsTest {
 
   @Test
   void leavesNobodyOutWhileTimesAreNotKnown() {
-    FasterRows<Member> faster = new FasterRows<>();
+    CallTimes times = new CallTimes();
+    FasterRows<Member> faster = new FasterRows<>(times);
     List<Member> batch = members(1, 2, 3);
 
     assertThat(call(faster, batch)).isEqualTo(batch);
-    for (int call = 0; call < FasterRows.CALLS_NEEDED; call++) {
-      faster.took(KIND, 3, IN_PAIRS.applyAsLong(3));
+    for (int call = 0; call < CallTimes.CALLS_NEEDED; call++) {
+      times.took(KIND, 3, IN_PAIRS.applyAsLong(3));
     }
     assertThat(call(faster, batch)).as("two rows were never tried").isEqualTo(batch);
-    faster.took("another kind", 2, 1);
+    times.took("another kind", 2, 1);
     assertThat(call(faster, batch)).isEqualTo(batch);
   }
 
@@ -114,13 +119,13 @@ class FasterRowsTest {
 
   @Test
   void triesAgainWhatItAvoidsAndLearnsThatItNoLongerNeedsTo() {
-    FasterRows<Member> faster = knowing(IN_PAIRS, 8);
+    CallTimes times = timesOf(IN_PAIRS, 8);
+    FasterRows<Member> faster = new FasterRows<>(times);
     List<Member> batch = members(7, 8, 9);
     int whole = 0;
     for (int call = 0; call < 40 * FasterRows.TRIED_AGAIN; call++) {
       int rows = call(faster, batch).size();
-      faster.took(
-          KIND, rows, 2_000_000L + 1_000_000L * rows); // another device: sharing always pays
+      times.took(KIND, rows, 2_000_000L + 1_000_000L * rows); // another device: sharing always pays
       whole = rows == batch.size() ? whole + 1 : 0;
     }
     assertThat(whole).as("calls of all, in a row").isGreaterThan(2 * FasterRows.TRIED_AGAIN);

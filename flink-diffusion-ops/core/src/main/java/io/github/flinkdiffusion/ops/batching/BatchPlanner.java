@@ -85,7 +85,7 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   private final FairTurns turns = new FairTurns();
   private final FairShare<T> shares = new FairShare<>();
   private final CallTimes times = new CallTimes();
-  private final FasterRows<T> faster = new FasterRows<>();
+  private final FasterRows<T> faster = new FasterRows<>(times);
 
   /** How many members each tenant has. */
   private final Map<String, Integer> tenants = new HashMap<>();
@@ -519,7 +519,6 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
       stepNanos = stepNanos == 0 ? nanos : STEPS_KEPT * stepNanos + (1 - STEPS_KEPT) * nanos;
     }
     times.took(call.kind(), call.rows(), nanos);
-    faster.took(call.kind(), call.rows(), nanos);
   }
 
   /**
