@@ -150,9 +150,9 @@ CREATE TABLE text_events (
   WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
 ) COMMENT 'One finished text about an image: a caption, an answer, or the label that fits best' WITH (
   'connector' = 'kafka',
-  'topic' = 'null',
+  'topic' = 'captions',
   'properties.bootstrap.servers' = 'localhost:9092',
-  'properties.group.id' = 'sql-null',
+  'properties.group.id' = 'sql-captions',
   'properties.isolation.level' = 'read_committed',
   'scan.startup.mode' = 'earliest-offset',
   'key.format' = 'raw',
@@ -162,7 +162,7 @@ CREATE TABLE text_events (
   'properties.max.request.size' = '16777216',
   'properties.transaction.timeout.ms' = '900000',
   'sink.delivery-guarantee' = 'exactly-once',
-  'sink.transactional-id-prefix' = 'sql-null/',
+  'sink.transactional-id-prefix' = 'sql-captions/',
   'sink.transaction-naming-strategy' = 'pooling'
 );
 

@@ -25,7 +25,7 @@ public final class EventFormatOptions {
           .enumType(EventKind.class)
           .noDefaultValue()
           .withDescription(
-              "Which event the topic holds: prompt, image-task, image, failure, progress,"
+              "Which event the topic holds: prompt, image-task, image, text, failure, progress,"
                   + " cancel, model or vote."
                   + " Required.");
 

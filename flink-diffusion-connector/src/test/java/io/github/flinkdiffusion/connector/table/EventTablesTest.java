@@ -9,10 +9,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
+import org.apache.flink.configuration.description.HtmlFormatter;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -31,6 +33,7 @@ class EventTablesTest {
               EventKind.PROMPT, "prompts",
               EventKind.IMAGE_TASK, "image-tasks",
               EventKind.IMAGE, "images",
+              EventKind.TEXT, "captions",
               EventKind.FAILURE, "failures",
               EventKind.PROGRESS, "progress",
               EventKind.CANCEL, "cancellations",
@@ -59,6 +62,15 @@ class EventTablesTest {
     assertThat(STATEMENTS).hasContent(expected.toString());
   }
 
+  @Test
+  void theReferenceNamesEveryEvent() {
+    String description = new HtmlFormatter().format(EventFormatOptions.EVENT.description());
+    String names = description.replaceFirst(".*: (.*)[.] Required.*", "$1");
+    assertThat(names.split(", | or "))
+        .containsExactly(
+            Arrays.stream(EventKind.values()).map(EventKind::toString).toArray(String[]::new));
+  }
+
   private static String table(EventKind kind) {
     String columns =
         EventColumn.of(kind.schema()).stream()
@@ -72,6 +84,7 @@ class EventTablesTest {
                             firstSentence(column.field().doc())))
             .collect(Collectors.joining());
     String topic = TOPICS.get(kind);
+    assertThat(topic).as("topic of " + kind).isNotNull();
     return """
 
     CREATE TABLE %s_events (
@@ -108,7 +121,8 @@ class EventTablesTest {
       'properties.transaction.timeout.ms' = '900000',
       'sink.delivery-guarantee' = 'exactly-once',
       'sink.transactional-id-prefix' = 'sql-%s/',
-      'sink.transaction-naming-strategy' = 'pooling'"""
+      'sink.transaction-naming-strategy' = 'pooling'\
+    """
         .formatted(topic);
   }
 
