@@ -11,6 +11,10 @@ nan.tif             floats, no data is not a number
 text.tif            8 bits, of which none is the number -9999 that the file names
 bands.tif           two bands, the number 7 at different places
 multi-page.tif      three pages, each with a reduced image behind it
+alpha.tif           red, green, blue and opacity of 8 bits: 0 right of column 20, 100 below row 24, else 255
+alpha-measured.tif  four bands of 16 bits and opacity, which is 0 in the first two rows
+alpha-number.tif    gray and opacity, with the number 9 for no data: GDAL then takes no opacity for a mask
+alpha-float.tif     gray and opacity as floats: GDAL takes those for no mask
 
 Run: python make_no_data_fixtures.py   (needs rasterio 1.4 and tifffile)
 """
@@ -64,3 +68,23 @@ with tifffile.TiffWriter(OUT / "multi-page.tif") as file:
         whole = np.full((8, 8), 10 * page, np.uint8)
         file.write(whole, photometric="minisblack", metadata=None)
         file.write(whole[::2, ::2] + 1, photometric="minisblack", metadata=None, subfiletype=1)
+
+opacity = np.full((1, 32, 32), 255, np.uint8)
+opacity[:, 24:] = 100
+opacity[:, :, 20:] = 0
+shown = np.concatenate([random.integers(1, 250, (3, 32, 32)).astype(np.uint8), opacity])
+save("alpha.tif", shown, photometric="rgb", alpha="yes")
+measured = random.integers(1, 10_000, (8, 8, 5)).astype(np.uint16)
+measured[:, :, 4] = 65535
+measured[:2, :, 4] = 0
+tifffile.imwrite(
+    OUT / "alpha-measured.tif", measured, photometric="minisblack", planarconfig="contig", extrasamples=[0, 0, 0, 2], metadata=None
+)
+gray = np.full((2, 8, 8), 50, np.uint8)
+gray[1, 0] = 0
+gray[0, 1] = 9
+save("alpha-number.tif", gray, photometric="minisblack", alpha="yes", nodata=9)
+save("alpha-float.tif", (gray / 64).astype(np.float32), photometric="minisblack", alpha="yes")
+for name in ["alpha.tif", "alpha-number.tif", "alpha-float.tif"]:
+    with rasterio.open(OUT / name) as file:
+        print(name, [interpretation.name for interpretation in file.colorinterp], np.count_nonzero(file.read_masks(1) == 0))

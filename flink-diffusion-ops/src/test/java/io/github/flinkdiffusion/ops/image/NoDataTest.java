@@ -164,6 +164,33 @@ class NoDataTest {
   }
 
   @Test
+  void opacitySaysItAsGdalHasIt() {
+    Raster raster = read("no-data/alpha.tif");
+    assertThat(raster.format().bands()).isEqualTo(Bands.RGB_ALPHA);
+    assertThat(missing(raster)).isEqualTo(4 * 32 * 12);
+    assertThat(raster.at(1, 5, 31)).as("of the nearest data").isEqualTo(raster.at(1, 5, 19));
+    assertThat(number(raster, 3, 5, 31)).isEqualTo(0);
+    assertThat(number(raster, 3, 30, 5)).as("data that is half clear").isEqualTo(100);
+    assertThat(written(raster)).isEqualTo(raster);
+    Raster measured = read("no-data/alpha-measured.tif");
+    assertThat(measured.format().bands()).isEqualTo(Bands.MEASUREMENTS_ALPHA);
+    assertThat(missing(measured)).isEqualTo(5 * 2 * 8);
+    assertThat(written(measured)).isEqualTo(measured);
+    try (TiffReader reader =
+        TiffReader.open(new ByteArrayChannel(file("no-data/alpha.tif")), ReadOptions.DEFAULT)) {
+      Window window = new Window(18, 22, 9, 5);
+      assertThat(reader.mayLackData()).isTrue();
+      assertThat(reader.noData(window)).isEqualTo(reader.read(window).noData()).isPresent();
+    }
+  }
+
+  @Test
+  void opacityBesideANumberOrOfFloatsSaysNothing() {
+    assertThat(missing(read("no-data/alpha-number.tif"))).isEqualTo(8);
+    assertThat(missing(read("no-data/alpha-float.tif"))).isZero();
+  }
+
+  @Test
   void aMaskOfManyTilesIsWrittenForThoseThatNeedIt() {
     BitSet missing = new BitSet();
     missing.set(300 * 600 + 10, 300 * 600 + 500);

@@ -123,6 +123,65 @@ class NoDataTaskTest {
     assertThat(spread.at(0, 70, 70)).isCloseTo(FakeUpscaler.SEED / 2, within(1e-5f));
   }
 
+  /** Red, green and blue; clear where x and y are both below a number, else half so or not. */
+  private static Raster opaque(int side, int without) {
+    int plane = side * side;
+    float[] values = new float[4 * plane];
+    for (int i = 0; i < 3 * plane; i++) {
+      values[i] = (1 + i * 31 % 250) / 255f;
+    }
+    for (int i = 0; i < plane; i++) {
+      boolean clear = i / side < without && i % side < without;
+      values[3 * plane + i] = clear ? 0 : i % side < side / 2 ? 1 : 100 / 255f;
+    }
+    PixelFormat format = PixelFormat.of(Bands.RGB_ALPHA, SampleType.UINT8);
+    return new Raster(4, side, side, values, format, ImageMetadata.NONE);
+  }
+
+  @Test
+  void anAlphaBandOfATiffFileIsAMaskAndIsKept() throws Exception {
+    FakeUpscalers colors = new FakeUpscalers(3, "d");
+    Raster image = opaque(40, 30);
+    Raster result = read(Payloads.image(result(colors, image, 1)));
+    assertThat(calls).as("tiles that are clear cost none").isEqualTo(2 * (9 - 4));
+    assertMissing(result, 60);
+    assertThat(result.format().bands()).isEqualTo(Bands.RGB_ALPHA);
+    for (int y = 0; y < 80; y++) {
+      for (int x = 0; x < 80; x++) {
+        assertThat(result.at(3, y, x)).isEqualTo(image.at(3, y / 2, x / 2));
+      }
+    }
+    // What the colors below no opacity are makes no difference.
+    float[] other = image.data().clone();
+    for (int i = 0; i < other.length - 1600; i++) {
+      other[i] = image.data()[4800 + i % 1600] == 0 ? 1 : other[i];
+    }
+    Raster same = new Raster(4, 40, 40, other, image.format(), ImageMetadata.NONE);
+    assertThat(read(Payloads.image(result(colors, same, 1))).data()).isEqualTo(result.data());
+  }
+
+  @Test
+  void anAlphaBandWithoutClearPixelsIsKeptToo() throws Exception {
+    Raster result = read(Payloads.image(result(new FakeUpscalers(3, "d"), opaque(40, 0), 1)));
+    assertThat(result.format().bands()).isEqualTo(Bands.RGB_ALPHA);
+    assertThat(result.noData()).isEmpty();
+  }
+
+  @Test
+  void aSegmentationFindsNothingWhereAlphaIsZero() throws Exception {
+    float[] values = new float[2 * 64];
+    Arrays.fill(values, 0, 32, 1);
+    Arrays.fill(values, 64 + 8, 128, 1);
+    PixelFormat format = PixelFormat.of(Bands.GRAY_ALPHA, SampleType.UINT8);
+    Raster image = new Raster(2, 8, 8, values, format, ImageMetadata.NONE);
+    ImageEvent event =
+        result(new FakeUpscalers(1, "d", false, ClassMap.binary("around", "organ")), image, 1);
+    Region region = event.getRegions().getItems().get(0);
+    assertThat(region.getAreaPixels()).isEqualTo(4 * (32 - 8));
+    assertThat(read(event.getMask()).noData().orElseThrow().pixels().cardinality())
+        .isEqualTo(4 * 8);
+  }
+
   @Test
   void noRegionHasPixelsWithoutData() throws Exception {
     float[] values = new float[8 * 8];

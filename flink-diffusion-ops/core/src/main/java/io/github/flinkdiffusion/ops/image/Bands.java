@@ -16,7 +16,9 @@ public enum Bands {
   /** Red, green, blue and opacity, not premultiplied. */
   RGB_ALPHA,
   /** Any number of measurements, such as a satellite's; none of them is opacity. */
-  MEASUREMENTS;
+  MEASUREMENTS,
+  /** As {@link #MEASUREMENTS}, and opacity as the last one. */
+  MEASUREMENTS_ALPHA;
 
   /** The usual meaning of so many channels in a picture. */
   public static Bands ofPicture(int channels) {
@@ -30,10 +32,27 @@ public enum Bands {
   }
 
   public boolean hasAlpha() {
-    return this == GRAY_ALPHA || this == RGB_ALPHA;
+    return this == GRAY_ALPHA || this == RGB_ALPHA || this == MEASUREMENTS_ALPHA;
+  }
+
+  public boolean areMeasurements() {
+    return this == MEASUREMENTS || this == MEASUREMENTS_ALPHA;
+  }
+
+  /** The same bands with opacity behind them; themselves if they have it. */
+  public Bands withAlpha() {
+    return switch (this) {
+      case GRAY, GRAY_ALPHA -> GRAY_ALPHA;
+      case RGB, RGB_ALPHA -> RGB_ALPHA;
+      case MEASUREMENTS, MEASUREMENTS_ALPHA -> MEASUREMENTS_ALPHA;
+    };
   }
 
   boolean fits(int channels) {
-    return this == MEASUREMENTS || this == ofPicture(channels);
+    return switch (this) {
+      case MEASUREMENTS -> true;
+      case MEASUREMENTS_ALPHA -> channels > 1;
+      default -> this == ofPicture(channels);
+    };
   }
 }

@@ -263,7 +263,7 @@ public final class PngCodec implements ImageFormat {
           "%s of type %s cannot be a PNG file, which holds UINT8 and UINT16; see storedAs"
               .formatted(picture, format.type()));
     }
-    if (format.bands() == Bands.MEASUREMENTS && channels % 2 == 0) {
+    if (format.bands().areMeasurements() && channels % 2 == 0) {
       throw new ImageException(
           "%s of measurements cannot be a PNG file, where the last of %d channels is opacity"
               .formatted(picture, channels));

@@ -269,12 +269,10 @@ final class TiffLayout {
   PixelFormat format() {
     boolean rgb = photometric != Tiff.WHITE_IS_ZERO && photometric != Tiff.BLACK_IS_ZERO;
     int colors = rgb ? 3 : 1;
-    boolean alpha =
-        channels == colors + 1
-            && extraSamples.length > 0
-            && (extraSamples[0] == Tiff.ASSOCIATED_ALPHA
-                || extraSamples[0] == Tiff.UNASSOCIATED_ALPHA);
-    Bands bands = channels == colors || alpha ? Bands.ofPicture(channels) : Bands.MEASUREMENTS;
+    Bands bands =
+        channels == colors || channels == colors + 1 && endsWithAlpha()
+            ? Bands.ofPicture(channels)
+            : endsWithAlpha() ? Bands.MEASUREMENTS_ALPHA : Bands.MEASUREMENTS;
     if (photometric == Tiff.PALETTE) {
       return PixelFormat.of(Bands.RGB, SampleType.UINT8);
     }
@@ -287,11 +285,28 @@ final class TiffLayout {
     return number.isPresent() ? format.withNoData(number.getAsDouble()) : format;
   }
 
+  private boolean endsWithAlpha() {
+    int last = extraSamples.length == 0 ? 0 : extraSamples[extraSamples.length - 1];
+    return channels == samples
+        && (last == Tiff.ASSOCIATED_ALPHA || last == Tiff.UNASSOCIATED_ALPHA);
+  }
+
   private static ValueRange flipped(ValueRange range) {
     return new ValueRange(range.high(), range.low());
   }
 
   // ---------------------------------------------------------------- no data
+
+  /**
+   * Whether opacity says where there is data, as GDAL has it: a last band of whole numbers without
+   * sign of up to 16 bits, where no number says it.
+   */
+  boolean saysNoDataByAlpha() {
+    return format().bands().hasAlpha()
+        && sampleFormat == Tiff.UNSIGNED
+        && bits <= 16
+        && noData.isEmpty();
+  }
 
   boolean saysNoData() {
     return noData.isPresent();
@@ -419,7 +434,8 @@ final class TiffLayout {
       }
       return colors;
     }
-    if (format().bands().hasAlpha() && extraSamples[0] == Tiff.ASSOCIATED_ALPHA) {
+    if (format().bands().hasAlpha()
+        && extraSamples[extraSamples.length - 1] == Tiff.ASSOCIATED_ALPHA) {
       int alphaAt = (channels - 1) * pixels;
       for (int i = 0; i < alphaAt; i++) {
         float alpha = data[alphaAt + i % pixels];

@@ -10,6 +10,7 @@ import java.nio.channels.SeekableByteChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -50,6 +51,9 @@ public final class TiffReader implements AutoCloseable {
   /** Of the mask that says where there is data; null if the file has none. */
   private final Blocks mask;
 
+  /** Whether the last band, which is opacity, says where there is data. */
+  private final boolean alpha;
+
   private final int fullWidth;
   private final int fullHeight;
 
@@ -67,6 +71,7 @@ public final class TiffReader implements AutoCloseable {
         new TiffLayout(level, directory.text(Tiff.GDAL_NODATA), channel.size(), options.limits());
     this.blocks = new Blocks(layout);
     this.mask = mask(directories.subList(1, directories.size()));
+    this.alpha = mask == null && layout.saysNoDataByAlpha();
     // As GDAL does: where there is a mask, numbers say nothing.
     this.format = mask == null ? layout.format() : layout.format().withoutNoData();
     ImageMetadata found =
@@ -156,9 +161,11 @@ public final class TiffReader implements AutoCloseable {
     return format;
   }
 
-  /** Whether there may be samples that hold no data: it has a number or a mask for them. */
+  /**
+   * Whether there may be samples that hold no data: it has a number, a mask, or opacity for them.
+   */
   public boolean mayLackData() {
-    return mask != null || layout.saysNoData();
+    return mask != null || alpha || layout.saysNoData();
   }
 
   public ImageMetadata metadata() {
@@ -214,7 +221,13 @@ public final class TiffReader implements AutoCloseable {
     if (noData.isEmpty()) {
       return part;
     }
+    // Opacity stays as it is: where it is 0, there is none to be had from neighbors.
+    boolean opacity = format.bands().hasAlpha() && format.noData().isEmpty();
+    float[] own = opacity ? Arrays.copyOfRange(data, data.length - pixels, data.length) : null;
     noData.get().fill(data);
+    if (opacity) {
+      System.arraycopy(own, 0, data, data.length - pixels, pixels);
+    }
     return part.masked(noData.get());
   }
 
@@ -240,16 +253,24 @@ public final class TiffReader implements AutoCloseable {
 
   private Optional<NoDataMask> noData(Window window, BitSet missing) {
     int pixels = window.width() * window.height();
-    BitSet bands = mask == null ? layout.toPicture(missing, pixels) : maskedOut(window);
+    BitSet bands =
+        mask != null
+            ? inAllBands(maskedOut(window), pixels)
+            : alpha ? inAllBands(missing, pixels) : layout.toPicture(missing, pixels);
     return NoDataMask.of(channels(), window.height(), window.width(), bands);
   }
 
-  /** Of the file's bands, not of those that are read. */
+  /**
+   * Of the file's bands, not of those that are read.
+   *
+   * @param missing gets samples without data, or, where opacity says it, pixels
+   */
   private void read(Window window, float[] data, BitSet missing) {
     eachBlock(
         layout, window, (plane, column, row) -> copy(plane, column, row, window, data, missing));
   }
 
+  /** Pixels of a window. */
   private BitSet maskedOut(Window window) {
     BitSet missing = new BitSet();
     TiffLayout bits = mask.layout;
@@ -270,7 +291,10 @@ public final class TiffReader implements AutoCloseable {
                 }
               });
         });
-    int pixels = window.width() * window.height();
+    return missing;
+  }
+
+  private BitSet inAllBands(BitSet missing, int pixels) {
     BitSet bands = new BitSet();
     for (int i = missing.nextSetBit(0); i >= 0; i = missing.nextSetBit(i + 1)) {
       for (int c = 0; c < channels(); c++) {
@@ -350,6 +374,9 @@ public final class TiffReader implements AutoCloseable {
                 block == null
                     ? layout.absent()
                     : layout.number(values, block, rowAt, x * inPlane + s);
+            if (alpha && number == 0 && plane * inPlane + s == layout.samples - 1) {
+              missing.set(at);
+            }
             int index = (plane * inPlane + s) * pixels + at;
             if (numbers && layout.isMissing(number, options)) {
               missing.set(index);

@@ -414,7 +414,7 @@ public final class TiffWriter implements AutoCloseable {
     int extra = channels - (rgb ? 3 : 1);
     if (extra > 0) {
       int[] kinds = new int[extra];
-      kinds[0] = bands.hasAlpha() ? Tiff.UNASSOCIATED_ALPHA : 0;
+      kinds[extra - 1] = bands.hasAlpha() ? Tiff.UNASSOCIATED_ALPHA : 0;
       shorts(tags, Tiff.EXTRA_SAMPLES, kinds);
     }
   }

@@ -75,7 +75,7 @@ final class BandScene implements ForwardingScene {
     Bands kind =
         bands.size() == 1
             ? Bands.GRAY
-            : !computed && bands.size() == 3 && source.format().bands() != Bands.MEASUREMENTS
+            : !computed && bands.size() == 3 && !source.format().bands().areMeasurements()
                 ? Bands.RGB
                 : Bands.MEASUREMENTS;
     double[] scale = new double[source.channels()];

@@ -24,6 +24,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
@@ -144,6 +145,7 @@ public record Composition(
           && format != ResultFormat.DICOM
           && format != ResultFormat.NIFTI
           && !scene.mayLackData()
+          && !keepsOpacity()
           && fitsIntoMemory();
     }
 
@@ -224,13 +226,60 @@ public record Composition(
           .orElse(raster);
     }
 
-    /** The answer's picture of some rows, as it is written. */
-    Raster picture(Raster stacked, Optional<NoDataMask> noData) {
+    /** Whether opacity of the scene says where it holds data, so that the answer has it, too. */
+    private boolean keepsOpacity() {
+      SampleType type = scene.format().type();
+      return sourceIsTiff()
+          && scene.format().bands().hasAlpha()
+          && scene.format().noData().isEmpty()
+          && (type == SampleType.UINT8 || type == SampleType.UINT16)
+          && (format == ResultFormat.TIFF || format == ResultFormat.AUTO);
+    }
+
+    /** Rows of the answer, with the scene's opacity behind them: of each pixel the nearest one. */
+    private Raster withOpacity(Raster rows, int top) {
+      if (!keepsOpacity()) {
+        return rows;
+      }
+      int plane = rows.height() * rows.width();
+      float[] data = Arrays.copyOf(rows.data(), rows.data().length + plane);
+      long height = plan.resultHeight(first);
+      int readRow = -1;
+      float[] opacity = null;
+      for (int y = 0; y < rows.height(); y++) {
+        int row = (int) ((2L * (top + y) + 1) * scene.height() / (2 * height));
+        if (row != readRow) {
+          // A row at a time: the file's blocks are kept, and a scene may be wide.
+          float[] read = scene.read(new Window(0, row, scene.width(), 1)).data();
+          opacity = Arrays.copyOfRange(read, read.length - scene.width(), read.length);
+          readRow = row;
+        }
+        int to = rows.data().length + y * rows.width();
+        for (int x = 0; x < rows.width(); x++) {
+          data[to + x] = opacity[(int) ((2L * x + 1) * scene.width() / (2L * rows.width()))];
+        }
+      }
+      return new Raster(
+          rows.channels() + 1,
+          rows.height(),
+          rows.width(),
+          data,
+          rows.format().withBands(rows.format().bands().withAlpha()),
+          rows.metadata());
+    }
+
+    /**
+     * The answer's picture of some rows, as it is written.
+     *
+     * @param top the first of them
+     */
+    Raster picture(Raster stacked, int top, Optional<NoDataMask> noData) {
       Raster mean = Assembly.channels(stacked, 0, channels());
       return switch (meaning.kind()) {
         case PICTURE, BOXES -> {
           Raster own = bands.toSource(mean);
-          yield masked(own.withFormat(bands.resultFormat(scene.format(), own.channels())), noData);
+          Raster result = own.withFormat(bands.resultFormat(scene.format(), own.channels()));
+          yield masked(withOpacity(result, top), noData);
         }
         case TEXT -> throw new IllegalArgumentException("A text is no image.");
         case MASK, DEPTH, NORMALS -> withoutPixels(Composition.picture(mean, meaning), noData);
@@ -406,7 +455,7 @@ public record Composition(
     Raster stacked = Assembly.whole(order.plan(), order.first(), tiles);
     Optional<NoDataMask> noData = order.noData(0, stacked.height());
     Raster picture =
-        finish.apply(order.picture(stacked, noData)).withMetadata(order.pictureMetadata());
+        finish.apply(order.picture(stacked, 0, noData)).withMetadata(order.pictureMetadata());
     String mediaType = order.format().losslessTypeOf(picture, order.sourceIsTiff());
     Optional<Artifact> mask = Optional.empty();
     Optional<Regions> regions = Optional.empty();

@@ -36,8 +36,8 @@ final class CompositionInFiles {
           tiles,
           rows -> {
             Optional<NoDataMask> noData = order.noData(top[0], rows.height());
+            picture.append(order.picture(rows, top[0], noData));
             top[0] += rows.height();
-            picture.append(order.picture(rows, noData));
             segments.ifPresent(found -> found.append(rows, noData));
             uncertainty.ifPresent(file -> file.append(order.uncertainty(rows, true, noData)));
           });

@@ -55,7 +55,7 @@ public record ModelBands(List<Integer> source, boolean gray) {
     if (color == 1 && needed == 3) {
       return new ModelBands(List.of(0, 0, 0), true);
     }
-    if (color == 3 && needed == 1 && bands != Bands.MEASUREMENTS) {
+    if (color == 3 && needed == 1 && !bands.areMeasurements()) {
       return new ModelBands(List.of(), false);
     }
     throw new ImageException(
@@ -146,7 +146,7 @@ public record ModelBands(List<Integer> source, boolean gray) {
   public PixelFormat resultFormat(PixelFormat sourceFormat, int channels) {
     boolean sameBands =
         !sourceFormat.bands().hasAlpha()
-            && sourceFormat.bands() != Bands.MEASUREMENTS
+            && !sourceFormat.bands().areMeasurements()
             && Bands.ofPicture(channels) == sourceFormat.bands();
     Bands bands =
         sameBands

@@ -126,7 +126,7 @@ public final class VolumeComposition {
 
     Raster raster(Kind kind) {
       return switch (kind) {
-        case ANSWER -> order.picture(stacked, noData);
+        case ANSWER -> order.picture(stacked, 0, noData);
         case MASK -> {
           ClassMap map = order.classes().orElseThrow();
           yield order.writtenMask(order.decision(stacked, map), map, noData);
