@@ -22,6 +22,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -175,6 +176,11 @@ class ConcatParityTest {
     "tiny-concat-segmentation, image_resampling, '\"bicubic\"'",
     "tiny-concat-segmentation, labels, '[\"one\"]'",
     "tiny-concat-segmentation, labels, '[\"a\",\"b\",\"c\"]'",
+    "tiny-concat-segmentation, minimum_certainty, 0.5",
+    "tiny-concat-segmentation, minimum_certainty, 1.01",
+    "tiny-concat-segmentation, minimum_certainty, '\"high\"'",
+    "tiny-concat-one-hot, minimum_certainty, 0.9",
+    "tiny-concat-palette, minimum_certainty, 0.9",
     "tiny-concat-one-hot, labels, null",
     "tiny-concat-one-hot, background, 4",
     "tiny-concat-one-hot, background, -2",
@@ -196,6 +202,50 @@ class ConcatParityTest {
     assertThatThrownBy(() -> Pipelines.open(folder, SETTINGS))
         .isInstanceOf(IllegalConfigException.class)
         .hasMessageContaining(key);
+  }
+
+  @Test
+  void aSampleThatIsNowhereSureEnoughIsEmpty() throws IOException {
+    Raster image = golden(SEGMENTATION, "image");
+    Raster kept = run(withMinimumCertainty(0.74), image);
+    // Resized pixels are between the network's own, the surest of which is clipped to 0.75.
+    assertThat(kept.data()).isNotEqualTo(new float[kept.data().length]);
+    assertThat(run(withMinimumCertainty(0.76), image).data()).containsOnly(0);
+  }
+
+  @Test
+  void aPreviewShowsASampleThatIsNotSureYet() throws IOException {
+    try (DiffusionPipeline pipeline = Pipelines.open(withMinimumCertainty(0.76), SETTINGS)) {
+      GenerationSpec asked = spec(golden(SEGMENTATION, "image"), 12);
+      List<Trajectory> trajectories = pipeline.start(List.of(pipeline.model().prepare(asked)));
+      pipeline.step(trajectories);
+      float[] preview = pipeline.preview(trajectories).get(0).data();
+      assertThat(preview).isNotEqualTo(new float[preview.length]);
+    }
+  }
+
+  /** A model whose samples have no pixel above 0.75. */
+  private Path withMinimumCertainty(double limit) throws IOException {
+    Path model = Files.createDirectory(folder.resolve("at-" + limit));
+    copy(SEGMENTATION, model);
+    change(model.resolve("model_index.json"), index -> index.put("minimum_certainty", limit));
+    change(
+        model.resolve("scheduler/scheduler_config.json"),
+        scheduler -> scheduler.put("clip_sample", true).put("clip_sample_range", 0.5));
+    return model;
+  }
+
+  private static void change(Path file, Consumer<ObjectNode> change) throws IOException {
+    ObjectMapper json = new ObjectMapper();
+    ObjectNode changed = (ObjectNode) json.readTree(file.toFile());
+    change.accept(changed);
+    Files.writeString(file, json.writeValueAsString(changed));
+  }
+
+  private static Raster run(Path model, Raster image) {
+    try (DiffusionPipeline pipeline = Pipelines.open(model, SETTINGS)) {
+      return run(pipeline, image, 12);
+    }
   }
 
   private static Raster run(DiffusionPipeline pipeline, Raster image, long seed) {
