@@ -106,7 +106,8 @@ final class DenoiserTraining {
         RandomGenerator random, float[] target, int targetAt, float[] condition, int conditionAt);
   }
 
-  void run(UNet2D unet, TrainingLevels levels, Examples examples, Path weightsFile)
+  void run(
+      UNet2D unet, TrainingLevels levels, Examples examples, LossSpikes spikes, Path weightsFile)
       throws IOException {
     Files.createDirectories(work);
     DiffusionObjective objective =
@@ -117,11 +118,12 @@ final class DenoiserTraining {
     ParameterSource fresh =
         quiet(new WeightInitializer(SEED, name -> name.startsWith("conv_out.")), examples);
     if (warmStart == null) {
-      train(fresh, graph, inputs, examples, weightsFile);
+      train(fresh, graph, inputs, examples, spikes, weightsFile);
       return;
     }
     try (TensorStore earlier = ModelFolder.open(warmStart).component("unet").open()) {
-      train(new WarmStart(Map.of("", earlier), fresh), graph, inputs, examples, weightsFile);
+      ParameterSource begun = new WarmStart(Map.of("", earlier), fresh);
+      train(begun, graph, inputs, examples, spikes, weightsFile);
     }
   }
 
@@ -130,6 +132,7 @@ final class DenoiserTraining {
       Graph graph,
       DiffusionInputs inputs,
       Examples examples,
+      LossSpikes spikes,
       Path weightsFile)
       throws IOException {
     Engine engine = Engines.standard().trainer();
@@ -141,7 +144,7 @@ final class DenoiserTraining {
             new AverageDecay(0.998),
             Double.POSITIVE_INFINITY,
             1,
-            LossSpikes.DEFAULT,
+            spikes,
             SAVE_EVERY,
             SEED);
     try (TrainableNetwork network = engine.train(program, engine.device(device), arithmetic)) {

@@ -68,6 +68,7 @@ public final class MiniBrainEvaluation implements Callable<Integer> {
           new Condition("15 % smaller", new SliceVariation(0, 0.85, 0, 0, false, 1, 1, 0, 0, 0)),
           new Condition(
               "brighter, less contrast", new SliceVariation(0, 1, 0, 0, false, 1.5, 0.75, 0, 0, 0)),
+          new Condition("darker", new SliceVariation(0, 1, 0, 0, false, 0.6, 1, 0, 0, 0)),
           new Condition("uneven coil", new SliceVariation(0, 1, 0, 0, false, 1, 1, 0.4, -0.4, 0)),
           new Condition("noise", new SliceVariation(0, 1, 0, 0, false, 1, 1, 0, 0, 0.03)));
 
@@ -101,9 +102,9 @@ public final class MiniBrainEvaluation implements Callable<Integer> {
 
   @Option(
       names = "--conditions",
-      defaultValue = "6",
+      defaultValue = "7",
       description =
-          "Ways to show the held-out slices, of 6, the first as scanned (default:"
+          "Ways to show the held-out slices, of 7, the first as scanned (default:"
               + " ${DEFAULT-VALUE}).")
   private int conditions;
 

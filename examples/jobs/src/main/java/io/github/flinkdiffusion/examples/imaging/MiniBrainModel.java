@@ -15,6 +15,8 @@ final class MiniBrainModel {
   /** Pixels of a row of the slice as the network sees it. */
   static final int WIDTH = 96;
 
+  static final String MINIMUM_CERTAINTY = "minimum_certainty";
+
   private MiniBrainModel() {}
 
   static ModelFiles files() {

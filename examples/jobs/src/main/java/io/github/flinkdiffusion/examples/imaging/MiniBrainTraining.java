@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.examples.imaging;
 
 import io.github.flinkdiffusion.ops.network.UNet2D;
+import io.github.flinkdiffusion.ops.training.LossSpikes;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -20,7 +21,15 @@ import picocli.CommandLine.Option;
     description =
         "Trains examples/models/mini-brain-mask; see its model card for the source of the scan.")
 public final class MiniBrainTraining implements Callable<Integer> {
-  private static final int DRAWINGS = 400;
+  static final int DRAWINGS = 400;
+
+  /**
+   * Most batches have losses of some hundredths. One with a non-head that the network still takes
+   * for a head has ten to twenty times that, 14 deviations above the mean, and is what there is to
+   * learn from: only a loss that a wrong mask cannot have is a spike. Rises are not looked for,
+   * because a training on weights that never saw non-heads begins with one.
+   */
+  private static final LossSpikes SPIKES = new LossSpikes(100, 60, 5, 0);
 
   @Option(
       names = "--templates",
@@ -81,6 +90,7 @@ public final class MiniBrainTraining implements Callable<Integer> {
                     : List.copyOf(NonHeads.drawings(icons, DRAWINGS).values())),
             nonHeadShare,
             otherHeadShare),
+        SPIKES,
         ModelFiles.weights(out));
     return 0;
   }

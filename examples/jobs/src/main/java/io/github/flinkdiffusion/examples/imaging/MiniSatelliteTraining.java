@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.examples.imaging;
 
 import io.github.flinkdiffusion.ops.network.UNet2D;
+import io.github.flinkdiffusion.ops.training.LossSpikes;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
@@ -45,6 +46,7 @@ public final class MiniSatelliteTraining implements Callable<Integer> {
         new UNet2D(files.network()),
         files.levels(),
         BlueMarble.open(image),
+        LossSpikes.DEFAULT,
         ModelFiles.weights(out));
     return 0;
   }

@@ -24,8 +24,7 @@ import java.util.stream.Stream;
 
 /**
  * Pictures in which no brain is, to learn that there may be none: parts of photographs, drawings of
- * things, noise of any grain, gradients, and discs with or without a rim, which look like a head
- * from afar.
+ * things, noise of any grain, gradients, discs with or without a rim, and {@link Lookalikes}.
  */
 final class NonHeads {
   /** A side at which a photograph is kept; parts of it are enlarged by no more than that. */
@@ -136,7 +135,10 @@ final class NonHeads {
   }
 
   Raster draw(RandomGenerator random, int height, int width) {
-    int kind = random.nextInt(6);
+    int kind = random.nextInt(8);
+    if (kind >= 6) {
+      return lookalike(random, height, width);
+    }
     if (kind >= 4 && !drawings.isEmpty()) {
       return drawn(random, height, width);
     }
@@ -148,6 +150,21 @@ final class NonHeads {
       case 1 -> discs(random, height, width, false);
       default -> discs(random, height, width, true);
     };
+  }
+
+  /** On black, noise or a photograph, and filled with one of the latter two. */
+  private Raster lookalike(RandomGenerator random, int height, int width) {
+    Raster ground =
+        random.nextBoolean() ? Raster.filled(1, height, width, 0) : surface(random, height, width);
+    return Lookalikes.draw(random, ground, surface(random, height, width), height, width);
+  }
+
+  private Raster surface(RandomGenerator random, int height, int width) {
+    if (photographs.isEmpty() || random.nextBoolean()) {
+      return noise(random, height, width);
+    }
+    Raster part = part(random, photographs.get(random.nextInt(photographs.size())));
+    return FloatResize.resize(part, height, width, PilResize.Filter.BILINEAR);
   }
 
   private Raster drawn(RandomGenerator random, int height, int width) {

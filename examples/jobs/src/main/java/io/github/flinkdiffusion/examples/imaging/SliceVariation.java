@@ -47,10 +47,10 @@ record SliceVariation(
         0.08 * signed(random),
         0.08 * signed(random),
         random.nextBoolean(),
-        Math.exp(0.6 * signed(random)),
-        Math.exp(0.4 * signed(random)),
-        0.5 * signed(random),
-        0.5 * signed(random),
+        Math.exp(0.7 * signed(random)),
+        Math.exp(0.5 * signed(random)),
+        0.9 * signed(random),
+        0.9 * signed(random),
         0.06 * random.nextDouble() * random.nextDouble());
   }
 

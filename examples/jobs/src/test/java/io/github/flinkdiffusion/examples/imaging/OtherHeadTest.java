@@ -11,9 +11,12 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -82,6 +85,28 @@ class OtherHeadTest {
       even += most - least < 1e-4 ? 1 : 0;
     }
     assertThat(even).as("parts of an even photograph").isBetween(10, 50);
+  }
+
+  @Test
+  void lookalikesAreDrawnOnTheirGroundAndNeverTheSame() {
+    Raster ground = Raster.filled(1, HEIGHT, WIDTH, 0.25f);
+    Raster texture = Raster.filled(1, HEIGHT, WIDTH, 0.75f);
+    Set<List<Float>> pictures = new HashSet<>();
+    Random random = new Random(9);
+    for (int i = 0; i < 40; i++) {
+      float[] drawn = Lookalikes.draw(random, ground, texture, HEIGHT, WIDTH).data();
+      int left = 0;
+      List<Float> values = new ArrayList<>();
+      for (float value : drawn) {
+        assertThat(value).isBetween(0f, 1f);
+        left += value == 0.25f ? 1 : 0;
+        values.add(value);
+      }
+      assertThat(left).as("pixels of the ground").isPositive().isLessThan(drawn.length);
+      pictures.add(values);
+    }
+    assertThat(pictures).hasSize(40);
+    assertThat(ground.data()).containsOnly(0.25f);
   }
 
   @Test

@@ -1,0 +1,168 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.examples.imaging;
+
+import io.github.flinkdiffusion.ops.image.Raster;
+import java.util.random.RandomGenerator;
+
+/**
+ * Pictures that a network takes for a head if it looks for something round with a rim, drawn anew
+ * each time: portraits, ovals with a texture and rims, and lines and rings.
+ */
+final class Lookalikes {
+  private static final int KINDS = 3;
+
+  /** Most strokes of a picture. */
+  private static final int STROKES = 24;
+
+  private final int height;
+  private final int width;
+  private final float[] data;
+  private final RandomGenerator random;
+
+  private Lookalikes(RandomGenerator random, int height, int width, Raster ground) {
+    this.random = random;
+    this.height = height;
+    this.width = width;
+    this.data = ground.data().clone();
+  }
+
+  /**
+   * @param ground what is behind it
+   * @param texture what an oval is filled with
+   * @param height of the picture and of the other two
+   */
+  static Raster draw(RandomGenerator random, Raster ground, Raster texture, int height, int width) {
+    Lookalikes picture = new Lookalikes(random, height, width, ground);
+    switch (random.nextInt(KINDS)) {
+      case 0 -> picture.portrait();
+      case 1 -> picture.oval(texture);
+      default -> picture.strokes();
+    }
+    return new Raster(1, height, width, picture.data);
+  }
+
+  /** Shoulders, neck, hair, and a face that is lit from one side, with eyes, brows and mouth. */
+  private void portrait() {
+    double x = 0.5 + 0.3 * signed();
+    double y = 0.4 + 0.25 * signed();
+    double size = 0.1 + 0.22 * random.nextDouble();
+    double tilt = 0.3 * signed();
+    double skin = 0.3 + 0.6 * random.nextDouble();
+    double hair = random.nextDouble();
+    double light = 0.5 * signed();
+    double cloth = random.nextDouble();
+    ellipse(x, y + 3.1 * size, 2.2 * size, 1.6 * size, 0, cloth, 0.3 * signed());
+    ellipse(x, y + 1.2 * size, 0.45 * size, 0.7 * size, 0, 0.85 * skin, light);
+    double fringe = size * (1.05 + 0.35 * random.nextDouble());
+    ellipse(x, y - 0.2 * size, fringe, 1.1 * fringe, tilt, hair, 0.2 * signed());
+    ellipse(x, y, 0.85 * size, 1.1 * size, tilt, skin, light);
+    if (random.nextBoolean()) {
+      // A cap, or a cap of hair.
+      ellipse(x, y - 0.85 * size, 0.95 * size, 0.5 * size, tilt, random.nextDouble(), light);
+    }
+    double eyes = 0.3 * size;
+    for (int side = -1; side <= 1; side += 2) {
+      double eyeX = x + side * eyes - 0.15 * size * Math.sin(tilt);
+      ellipse(eyeX, y - 0.15 * size, 0.16 * size, 0.08 * size, tilt, 0.9 * skin + 0.1, 0);
+      ellipse(eyeX, y - 0.15 * size, 0.07 * size, 0.08 * size, 0, 0.1, 0);
+      ellipse(eyeX, y - 0.33 * size, 0.2 * size, 0.04 * size, tilt, 0.5 * hair * skin, 0);
+    }
+    ellipse(x, y + 0.15 * size, 0.09 * size, 0.22 * size, tilt, Math.min(1, 1.15 * skin), light);
+    double mouth = 0.04 + 0.1 * random.nextDouble();
+    ellipse(x, y + 0.55 * size, 0.3 * size, mouth * size, tilt, 0.6 * skin, 0);
+  }
+
+  /** As a head from afar: up to three rims, and inside anything but a brain. */
+  private void oval(Raster texture) {
+    double x = 0.5 + 0.15 * signed();
+    double y = 0.5 + 0.15 * signed();
+    double size = 0.2 + 0.3 * random.nextDouble();
+    double longer = size * (0.8 + 0.5 * random.nextDouble());
+    double tilt = 0.5 * signed();
+    int rims = random.nextInt(4);
+    for (int i = 0; i < rims; i++) {
+      ellipse(x, y, size, longer, tilt, random.nextDouble(), 0.4 * signed());
+      double thinner = 0.75 + 0.22 * random.nextDouble();
+      size *= thinner;
+      longer *= thinner;
+    }
+    double strength = random.nextDouble();
+    double level = random.nextDouble();
+    float[] before = data.clone();
+    ellipse(x, y, size, longer, tilt, 1, 0);
+    float[] filled = data.clone();
+    System.arraycopy(before, 0, data, 0, data.length);
+    ellipse(x, y, size, longer, tilt, 0, 0);
+    for (int i = 0; i < data.length; i++) {
+      // The difference of white and black is how much of the pixel is inside.
+      double inside = filled[i] - data[i];
+      double value = (1 - strength) * level + strength * texture.data()[i];
+      data[i] = (float) ((1 - inside) * before[i] + inside * value);
+    }
+  }
+
+  /** Lines, rings and spots of one or of several brightnesses. */
+  private void strokes() {
+    int count = 1 + random.nextInt(STROKES);
+    double even = random.nextDouble();
+    boolean oneLevel = random.nextBoolean();
+    for (int i = 0; i < count; i++) {
+      double level = oneLevel ? even : random.nextDouble();
+      double x = random.nextDouble();
+      double y = random.nextDouble();
+      double thin = 0.004 + 0.03 * random.nextDouble();
+      double size = 0.05 + 0.45 * random.nextDouble();
+      switch (random.nextInt(3)) {
+        case 0 -> ellipse(x, y, size, thin, Math.PI * random.nextDouble(), level, 0);
+        case 1 -> ring(x, y, size, thin, level);
+        default -> ellipse(x, y, 0.3 * size, 0.3 * size, 0, level, signed());
+      }
+    }
+  }
+
+  private void ring(double x, double y, double size, double thin, double level) {
+    for (int row = 0; row < height; row++) {
+      for (int column = 0; column < width; column++) {
+        double far =
+            Math.hypot((column + 0.5 - x * width) / width, (row + 0.5 - y * height) / width);
+        if (Math.abs(far - size) < thin) {
+          data[row * width + column] = (float) level;
+        }
+      }
+    }
+  }
+
+  /**
+   * An ellipse with an edge that is about a pixel soft; shares are of the picture's width, but for
+   * y, which is of its height.
+   *
+   * @param light relative brightness gained from its left to its right
+   */
+  private void ellipse(
+      double x, double y, double across, double down, double tilt, double level, double light) {
+    double cos = Math.cos(tilt);
+    double sin = Math.sin(tilt);
+    double soft = 1 / (Math.min(across, down) * width);
+    for (int row = 0; row < height; row++) {
+      for (int column = 0; column < width; column++) {
+        double u = (column + 0.5 - x * width) / width;
+        double v = (row + 0.5 - y * height) / width;
+        double p = (cos * u + sin * v) / across;
+        double q = (cos * v - sin * u) / down;
+        double inside = Math.max(0, Math.min(1, (1 - Math.hypot(p, q)) / soft));
+        if (inside > 0) {
+          int at = row * width + column;
+          double value = Math.max(0, Math.min(1, level * (1 + light * p)));
+          data[at] = (float) ((1 - inside) * data[at] + inside * value);
+        }
+      }
+    }
+  }
+
+  private double signed() {
+    return 2 * random.nextDouble() - 1;
+  }
+}
