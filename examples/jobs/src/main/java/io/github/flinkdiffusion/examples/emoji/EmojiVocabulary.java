@@ -4,8 +4,6 @@
  */
 package io.github.flinkdiffusion.examples.emoji;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -181,7 +179,7 @@ public final class EmojiVocabulary {
   }
 
   /** The file {@code vocabulary.json} of the model's folder: for programs, and for the demo. */
-  static String json() {
+  static Map<String, Object> file() {
     Map<String, List<String>> groups = new LinkedHashMap<>();
     groups.put("nouns", EMOJI.stream().map(Emoji::name).toList());
     groups.put("background colors", BACKGROUNDS.stream().map(Background::name).toList());
@@ -196,11 +194,7 @@ public final class EmojiVocabulary {
     file.put("guidance", GUIDANCE);
     file.put("prompts", PROMPTS);
     file.put("groups", groups);
-    try {
-      return new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(file) + "\n";
-    } catch (JsonProcessingException e) {
-      throw new IllegalStateException("Words are always representable as JSON.", e);
-    }
+    return file;
   }
 
   /**

@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.examples.emoji;
 
+import io.github.flinkdiffusion.examples.training.SmallStableDiffusion;
 import io.github.flinkdiffusion.examples.training.TrainingBar;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engines;
@@ -163,22 +164,22 @@ public final class MiniEmojiTraining implements Callable<Integer> {
     if (!Files.exists(refined)) {
       refineDecoder(where, signed, latents, vaeWeights, refined);
     }
-    MiniEmojiModel.writeIndex(out);
-    MiniEmojiModel.writeAutoencoder(out, refined, latents.scalingFactor());
-    Path tokenizerFolder = out.resolve("tokenizer");
-    MiniEmojiModel.writeTokenizer(tokenizerFolder);
+    MiniEmojiModel.MODEL.writeIndex(
+        out, EmojiVocabulary.file(), EmojiVocabulary.words(), MiniEmojiModel.MAX_MERGES);
+    MiniEmojiModel.MODEL.writeAutoencoder(out, refined, latents.scalingFactor());
     if (!Files.exists(work.resolve(DENOISER_DONE))) {
-      trainDenoiser(where, scenes, latents, ClipTokenizer.load(tokenizerFolder));
+      trainDenoiser(
+          where, scenes, latents, ClipTokenizer.load(SmallStableDiffusion.tokenizer(out)));
     }
     return 0;
   }
 
   private void trainAutoencoder(DeviceSpec where, List<float[]> pictures, Path target)
       throws Exception {
-    AutoencoderKL autoencoder = new AutoencoderKL(MiniEmojiModel.autoencoder(1));
+    AutoencoderKL autoencoder = new AutoencoderKL(MiniEmojiModel.MODEL.autoencoder());
     Graph graph =
         new AutoencoderObjective(
-                autoencoder, MiniEmojiModel.LATENT_CHANNELS, ReconstructionLoss.DEFAULT)
+                autoencoder, SmallStableDiffusion.LATENT_CHANNELS, ReconstructionLoss.DEFAULT)
             .graph();
     int side = MiniEmojiModel.SIDE;
     int latentSide = MiniEmojiModel.LATENT_SIDE;
@@ -194,7 +195,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
           return new HostTensor[] {
             new HostTensor.Floats(input, vaeBatch, 3, side, side),
             Gaussians.draw(
-                random, vaeBatch, MiniEmojiModel.LATENT_CHANNELS, latentSide, latentSide),
+                random, vaeBatch, SmallStableDiffusion.LATENT_CHANNELS, latentSide, latentSide),
             new HostTensor.Floats(new float[] {1e-6f}, 1)
           };
         };
@@ -221,8 +222,10 @@ public final class MiniEmojiTraining implements Callable<Integer> {
       throws Exception {
     int side = MiniEmojiModel.SIDE;
     int size =
-        MiniEmojiModel.LATENT_CHANNELS * MiniEmojiModel.LATENT_SIDE * MiniEmojiModel.LATENT_SIDE;
-    Graph graph = new AutoencoderKL(MiniEmojiModel.autoencoder(1)).graph();
+        SmallStableDiffusion.LATENT_CHANNELS
+            * MiniEmojiModel.LATENT_SIDE
+            * MiniEmojiModel.LATENT_SIDE;
+    Graph graph = new AutoencoderKL(MiniEmojiModel.MODEL.autoencoder()).graph();
     float[][] values = new float[pictures.size()][];
     double squares = 0;
     try (TensorStore weights = Safetensors.open(vaeWeights);
@@ -259,11 +262,11 @@ public final class MiniEmojiTraining implements Callable<Integer> {
       throws Exception {
     Graph graph =
         new DecoderObjective(
-                new AutoencoderKL(MiniEmojiModel.autoencoder(1)), ReconstructionLoss.DEFAULT)
+                new AutoencoderKL(MiniEmojiModel.MODEL.autoencoder()), ReconstructionLoss.DEFAULT)
             .graph();
     int side = MiniEmojiModel.SIDE;
     int latentSide = MiniEmojiModel.LATENT_SIDE;
-    int size = MiniEmojiModel.LATENT_CHANNELS * latentSide * latentSide;
+    int size = SmallStableDiffusion.LATENT_CHANNELS * latentSide * latentSide;
     Batches batches =
         position -> {
           RandomGenerator random = Batches.random(SEED + 2, position);
@@ -282,7 +285,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
           }
           return new HostTensor[] {
             new HostTensor.Floats(
-                input, vaeBatch, MiniEmojiModel.LATENT_CHANNELS, latentSide, latentSide),
+                input, vaeBatch, SmallStableDiffusion.LATENT_CHANNELS, latentSide, latentSide),
             new HostTensor.Floats(output, vaeBatch, 3, side, side)
           };
         };
@@ -306,15 +309,15 @@ public final class MiniEmojiTraining implements Callable<Integer> {
   private void trainDenoiser(
       DeviceSpec where, List<EmojiScene> scenes, Latents latents, ClipTokenizer tokenizer)
       throws Exception {
-    int tokens = MiniEmojiModel.TOKENS;
-    ClipText text = new ClipText(MiniEmojiModel.textEncoder(tokenizer.vocabularySize()));
-    UNet2DCondition unet = new UNet2DCondition(MiniEmojiModel.unet());
-    int channels = MiniEmojiModel.LATENT_CHANNELS;
+    int tokens = SmallStableDiffusion.TOKENS;
+    ClipText text = new ClipText(MiniEmojiModel.MODEL.textEncoder(tokenizer.vocabularySize()));
+    UNet2DCondition unet = new UNet2DCondition(MiniEmojiModel.MODEL.denoiser());
+    int channels = SmallStableDiffusion.LATENT_CHANNELS;
     int side = MiniEmojiModel.LATENT_SIDE;
     int size = channels * side * side;
     DiffusionObjective objective =
         new DiffusionObjective(Denoiser.ofText(text, unet, tokens), channels, PredictionTarget.V);
-    DiffusionInputs inputs = new DiffusionInputs(objective, MiniEmojiModel.levels());
+    DiffusionInputs inputs = new DiffusionInputs(objective, MiniEmojiModel.MODEL.levels());
     Graph graph = objective.graph();
     System.out.printf("text encoder and unet: %,d parameters%n", graph.parameterCount());
     Batches batches =
@@ -348,7 +351,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
           LearningRate.cosine(5e-4, steps / 20, steps),
           batches,
           step ->
-              MiniEmojiModel.writeDenoiser(
+              MiniEmojiModel.MODEL.writeDenoiser(
                   out, graph, network.averagedWeights(), tokenizer.vocabularySize()));
     }
     Files.createFile(work.resolve(DENOISER_DONE));

@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.examples.scenes;
 
+import io.github.flinkdiffusion.examples.training.SmallStableDiffusion;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
@@ -70,8 +71,8 @@ public final class SceneAutoencoderTraining implements Callable<Integer> {
     IconLibrary library = shared.icons();
     Graph graph =
         new AutoencoderObjective(
-                new AutoencoderKL(SceneModel.autoencoder()),
-                SceneModel.LATENT_CHANNELS,
+                new AutoencoderKL(SceneModel.MODEL.autoencoder()),
+                SmallStableDiffusion.LATENT_CHANNELS,
                 ReconstructionLoss.DEFAULT)
             .graph();
     try (TensorStore earlier = ModelFolder.open(warmStart).component("vae").open()) {
@@ -105,7 +106,11 @@ public final class SceneAutoencoderTraining implements Callable<Integer> {
     return new HostTensor[] {
       new HostTensor.Floats(images, batch, 3, side, side),
       Gaussians.draw(
-          Batches.random(SEED, position), batch, SceneModel.LATENT_CHANNELS, latent, latent),
+          Batches.random(SEED, position),
+          batch,
+          SmallStableDiffusion.LATENT_CHANNELS,
+          latent,
+          latent),
       new HostTensor.Floats(new float[] {DIVERGENCE_WEIGHT}, 1)
     };
   }

@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.examples.scenes;
 
+import io.github.flinkdiffusion.examples.training.SmallStableDiffusion;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
@@ -73,7 +74,8 @@ public final class SceneDecoderTraining implements Callable<Integer> {
     IconLibrary library = shared.icons();
     SceneLatents latents = shared.latents(library, scenes);
     Graph graph =
-        new DecoderObjective(new AutoencoderKL(SceneModel.autoencoder()), RECONSTRUCTION).graph();
+        new DecoderObjective(new AutoencoderKL(SceneModel.MODEL.autoencoder()), RECONSTRUCTION)
+            .graph();
     Path refined = shared.refinedAutoencoder();
     try (TensorStore original = Safetensors.open(shared.autoencoder())) {
       shared.run(
@@ -88,7 +90,7 @@ public final class SceneDecoderTraining implements Callable<Integer> {
           network -> {
             TrainedWeights.writeRefined(
                 refined, original, graph, network.averagedWeights(), DType.F32);
-            SceneModel.writeAutoencoder(out, refined, latents.scalingFactor());
+            SceneModel.MODEL.writeAutoencoder(out, refined, latents.scalingFactor());
           });
     }
     return 0;
@@ -98,7 +100,7 @@ public final class SceneDecoderTraining implements Callable<Integer> {
     RandomGenerator random = Batches.random(SEED, position);
     int side = SceneModel.SIDE;
     int latentSide = SceneModel.LATENT_SIDE;
-    int channels = SceneModel.LATENT_CHANNELS;
+    int channels = SmallStableDiffusion.LATENT_CHANNELS;
     int size = channels * latentSide * latentSide;
     float[] input = new float[batch * size];
     float[] images = new float[batch * 3 * side * side];

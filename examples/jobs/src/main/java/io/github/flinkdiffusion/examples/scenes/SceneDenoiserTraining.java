@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.examples.scenes;
 
+import io.github.flinkdiffusion.examples.training.SmallStableDiffusion;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Optimizer;
 import io.github.flinkdiffusion.ops.graph.Graph;
@@ -93,11 +94,12 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
     System.out.printf(
         "%,d scenes of %d nouns, scaling factor %.5f%n",
         latents.count(), SceneVocabulary.nouns().size(), latents.scalingFactor());
-    SceneModel.writeIndex(out);
+    SceneModel.MODEL.writeIndex(
+        out, SceneVocabulary.file(), SceneVocabulary.words(), SceneModel.MAX_MERGES);
     Path refined = shared.refinedAutoencoder();
-    SceneModel.writeAutoencoder(
+    SceneModel.MODEL.writeAutoencoder(
         out, Files.exists(refined) ? refined : shared.autoencoder(), latents.scalingFactor());
-    train(latents, ClipTokenizer.load(SceneModel.tokenizer(out)));
+    train(latents, ClipTokenizer.load(SmallStableDiffusion.tokenizer(out)));
     return 0;
   }
 
@@ -105,14 +107,14 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
     DiffusionObjective objective =
         new DiffusionObjective(
             Denoiser.ofText(
-                new ClipText(SceneModel.textEncoder(tokenizer.vocabularySize())),
-                new UNet2DCondition(SceneModel.unet()),
-                SceneModel.TOKENS),
-            SceneModel.LATENT_CHANNELS,
+                new ClipText(SceneModel.MODEL.textEncoder(tokenizer.vocabularySize())),
+                new UNet2DCondition(SceneModel.MODEL.denoiser()),
+                SmallStableDiffusion.TOKENS),
+            SmallStableDiffusion.LATENT_CHANNELS,
             PredictionTarget.V);
     DiffusionInputs inputs =
         new DiffusionInputs(
-            objective, SceneModel.levels(), LossWeight.UNIFORM, HuberThreshold.DEFAULT, 0);
+            objective, SceneModel.MODEL.levels(), LossWeight.UNIFORM, HuberThreshold.DEFAULT, 0);
     Graph graph = objective.graph();
     System.out.printf("%,d tokens%n", tokenizer.vocabularySize());
     TrainingSettings settings =
@@ -134,18 +136,18 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
         batch,
         position -> batch(inputs, latents, tokenizer, position),
         network ->
-            SceneModel.writeDenoiser(
+            SceneModel.MODEL.writeDenoiser(
                 out, graph, network.averagedWeights(), tokenizer.vocabularySize()));
   }
 
   private HostTensor[] batch(
       DiffusionInputs inputs, SceneLatents latents, ClipTokenizer tokenizer, long position) {
     RandomGenerator random = Batches.random(SEED, position);
-    int channels = SceneModel.LATENT_CHANNELS;
+    int channels = SmallStableDiffusion.LATENT_CHANNELS;
     int side = SceneModel.LATENT_SIDE;
     int size = channels * side * side;
     float[] clean = new float[batch * size];
-    long[] ids = new long[batch * SceneModel.TOKENS];
+    long[] ids = new long[batch * SmallStableDiffusion.TOKENS];
     for (int i = 0; i < batch; i++) {
       int scene = random.nextInt(latents.count());
       while (position < STEPS_OF_ONE_THING && !isOfOneThing(scene)) {
@@ -158,13 +160,13 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
               : wording(position, SceneVocabulary.training(scene), random);
       int[] encoded = tokenizer.encode(prompt).ids();
       for (int j = 0; j < encoded.length; j++) {
-        ids[i * SceneModel.TOKENS + j] = encoded[j];
+        ids[i * SmallStableDiffusion.TOKENS + j] = encoded[j];
       }
     }
     return inputs.drawn(
         random,
         new HostTensor.Floats(clean, batch, channels, side, side),
-        new HostTensor.Longs(ids, batch, SceneModel.TOKENS));
+        new HostTensor.Longs(ids, batch, SmallStableDiffusion.TOKENS));
   }
 
   private static String wording(long position, Scene scene, RandomGenerator random) {

@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.examples.scenes;
 
+import io.github.flinkdiffusion.examples.training.SmallStableDiffusion;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
@@ -39,7 +40,7 @@ final class SceneLatents {
   private static final int BATCH = 20;
   private static final String TENSOR = "latents";
   private static final int SIZE =
-      SceneModel.LATENT_CHANNELS * SceneModel.LATENT_SIDE * SceneModel.LATENT_SIDE;
+      SmallStableDiffusion.LATENT_CHANNELS * SceneModel.LATENT_SIDE * SceneModel.LATENT_SIDE;
 
   private final List<float[]> chunks;
   private final double scalingFactor;
@@ -94,7 +95,7 @@ final class SceneLatents {
 
   private static void encode(Path folder, Path weights, IconLibrary icons, List<Integer> missing)
       throws Exception {
-    Graph graph = new AutoencoderKL(SceneModel.autoencoder()).graph();
+    Graph graph = new AutoencoderKL(SceneModel.MODEL.autoencoder()).graph();
     try (TensorStore store = Safetensors.open(weights);
         Network network =
             Engines.standard()
@@ -147,7 +148,7 @@ final class SceneLatents {
                     TENSOR,
                     values,
                     CHUNK,
-                    SceneModel.LATENT_CHANNELS,
+                    SmallStableDiffusion.LATENT_CHANNELS,
                     SceneModel.LATENT_SIDE,
                     SceneModel.LATENT_SIDE)
                 .build(),

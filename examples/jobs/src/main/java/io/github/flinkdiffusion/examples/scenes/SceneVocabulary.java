@@ -4,8 +4,6 @@
  */
 package io.github.flinkdiffusion.examples.scenes;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.examples.scenes.Arrangement.Kind;
 import io.github.flinkdiffusion.ops.training.Batches;
 import java.io.BufferedReader;
@@ -177,14 +175,10 @@ final class SceneVocabulary {
   }
 
   /** The file {@code vocabulary.json} of the model's folder: for programs, and for the demo. */
-  static String json() {
+  static Map<String, Object> file() {
     Map<String, Object> file = new LinkedHashMap<>();
     file.put("form", "a SIZE NOUN in STYLE style on a COLOR background");
     file.put("groups", groups());
-    try {
-      return new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(file) + "\n";
-    } catch (JsonProcessingException e) {
-      throw new IllegalStateException("Words are always representable as JSON.", e);
-    }
+    return file;
   }
 }

@@ -8,7 +8,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.flinkdiffusion.examples.emoji.EmojiVocabulary.Background;
 import io.github.flinkdiffusion.examples.emoji.EmojiVocabulary.Emoji;
-import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -51,10 +50,5 @@ class EmojiVocabularyTest {
     assertThat(EmojiVocabulary.scenes().stream().flatMap(scene -> scene.phrasings().stream()))
         .allSatisfy(phrasing -> assertThat(EmojiVocabulary.words()).contains(phrasing.split(" ")));
     assertThat(EmojiVocabulary.words()).doesNotHaveDuplicates();
-  }
-
-  @Test
-  void theModelsFolderHasItsWords() throws Exception {
-    assertThat(Path.of("../models/mini-emoji/vocabulary.json")).hasContent(EmojiVocabulary.json());
   }
 }

@@ -29,6 +29,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** The embedded model as it is committed. */
 class MiniEmojiTest {
@@ -51,12 +52,12 @@ class MiniEmojiTest {
     JsonNode text = mapper.readTree(MODEL.resolve("text_encoder/config.json").toFile());
     Map<String, Map<String, Object>> written =
         Map.of(
-            "scheduler/scheduler_config.json", MiniEmojiModel.schedulerJson(),
-            "unet/config.json", MiniEmojiModel.unetJson(),
+            "scheduler/scheduler_config.json", MiniEmojiModel.MODEL.schedulerJson(),
+            "unet/config.json", MiniEmojiModel.MODEL.unetJson(),
             "text_encoder/config.json",
-                MiniEmojiModel.textEncoderJson(text.get("vocab_size").asInt()),
+                MiniEmojiModel.MODEL.textEncoderJson(text.get("vocab_size").asInt()),
             "vae/config.json",
-                MiniEmojiModel.autoencoderJson(vae.get("scaling_factor").asDouble()));
+                MiniEmojiModel.MODEL.autoencoderJson(vae.get("scaling_factor").asDouble()));
     for (Map.Entry<String, Map<String, Object>> file : written.entrySet()) {
       JsonNode expected = mapper.readTree(mapper.writeValueAsString(file.getValue()));
       assertThat(mapper.readTree(MODEL.resolve(file.getKey()).toFile()))
@@ -65,12 +66,26 @@ class MiniEmojiTest {
     }
   }
 
+  @Test
+  void whatIsWrittenBesideTheNetworksIsWhatIsCommitted(@TempDir Path written) throws IOException {
+    MiniEmojiModel.MODEL.writeIndex(
+        written, EmojiVocabulary.file(), EmojiVocabulary.words(), MiniEmojiModel.MAX_MERGES);
+    List<Path> files;
+    try (Stream<Path> all = Files.walk(written)) {
+      files = all.filter(Files::isRegularFile).map(written::relativize).toList();
+    }
+    assertThat(files).hasSizeGreaterThan(3);
+    for (Path file : files) {
+      assertThat(written.resolve(file)).hasSameTextualContentAs(MODEL.resolve(file));
+    }
+  }
+
   /**
    * alpha^2 is the product of 1 - beta up to a timestep, betas rising linearly (Ho et al. 2020).
    */
   @Test
   void trainingSeesEveryTimestepAtDdpmsNoiseLevel() {
-    TrainingLevels levels = MiniEmojiModel.levels();
+    TrainingLevels levels = MiniEmojiModel.MODEL.levels();
     assertThat(levels.count()).isEqualTo(1000);
     double product = 1;
     for (int t = 0; t < 1000; t++) {
