@@ -105,14 +105,25 @@ record KafkaJob<E extends SpecificRecord>(
       Function<String, Topics> topicsOf,
       BiConsumer<StreamExecutionEnvironment, Topics> definition)
       throws Exception {
+    submit(StreamExecutionEnvironment.getExecutionEnvironment(), args, name, topicsOf, definition);
+  }
+
+  /** As {@link #submit(String[], String, Function, BiConsumer)}, to a cluster. */
+  static void submit(
+      StreamExecutionEnvironment env,
+      String[] args,
+      String name,
+      Function<String, Topics> topicsOf,
+      BiConsumer<StreamExecutionEnvironment, Topics> definition)
+      throws Exception {
     if (args.length != 1) {
       throw new DemoException(
           "The job needs one argument, the prefix of its topics, such as 'posters-'; it was given "
               + List.of(args)
               + ".");
     }
-    StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
     Topics topics = topicsOf.apply(args[0]);
+    SubmittedModel.check(env.getConfiguration()).ifPresent(System.err::println);
     String servers =
         env.getConfiguration()
             .getOptional(KafkaOptions.BOOTSTRAP_SERVERS)
