@@ -244,7 +244,10 @@ class DiffusionModuleITCase {
     sql.executeSql(
         LOAD.replace("'text-to-image.steps' = '2'", "'text-to-image.on-error' = 'FAIL'"));
     sql.getConfig().set("table.exec.async-scalar.retry-strategy", "NO_RETRY");
+    sql.getConfig().set("restart-strategy.type", "fixed-delay");
+    sql.getConfig().set("restart-strategy.fixed-delay.attempts", "1");
     assertThatThrownBy(() -> query("SELECT TEXT_TO_IMAGE('a cat', MAP['width', '7'])"))
+        .hasStackTraceContaining("The failure is not recoverable")
         .hasStackTraceContaining("width is 7");
     assertThatThrownBy(() -> query("SELECT TEXT_TO_IMAGE('a cat', MAP['stepps', '3'])"))
         .hasStackTraceContaining(

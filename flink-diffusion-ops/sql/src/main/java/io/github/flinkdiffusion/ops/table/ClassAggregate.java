@@ -83,7 +83,7 @@ public abstract class ClassAggregate extends AggregateFunction<Double, ClassAggr
       return group.counts.isEmpty() ? null : value(group);
     } catch (QualityException e) {
       if (failing) {
-        throw e;
+        throw OnError.failingTheJob(e);
       }
       LOG.warn("{} gives NULL: {}", name, e.getMessage());
       return null;

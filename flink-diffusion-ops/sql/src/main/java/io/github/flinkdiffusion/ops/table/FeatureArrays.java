@@ -94,7 +94,7 @@ public final class FeatureArrays implements Serializable {
       return features;
     } catch (QualityException e) {
       if (failing) {
-        throw e;
+        throw OnError.failingTheJob(e);
       }
       LOG.warn("{} skips an array: {}", name, e.getMessage());
       return null;
@@ -128,7 +128,7 @@ public final class FeatureArrays implements Serializable {
     } else if (lengths.features != length && lengths.other == 0) {
       lengths.other = length;
       if (failing) {
-        throw unequal(lengths);
+        throw OnError.failingTheJob(unequal(lengths));
       }
     }
     return lengths.other == 0;

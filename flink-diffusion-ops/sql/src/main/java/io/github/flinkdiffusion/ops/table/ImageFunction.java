@@ -179,7 +179,7 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
       cause = cause.getCause();
     }
     if (failing || !(cause instanceof ConcernsOneRequest)) {
-      result.completeExceptionally(cause);
+      result.completeExceptionally(OnError.failingTheJob(cause));
     } else {
       LOG.warn("{} returns NULL: {}", name, cause.getMessage());
       result.complete(null);

@@ -39,7 +39,7 @@ abstract class PlainFunction extends ScalarFunction {
       return value.get();
     } catch (RuntimeException e) {
       if (failing || !(e instanceof ConcernsOneRequest || e instanceof PayloadException)) {
-        throw e;
+        throw OnError.failingTheJob(e);
       }
       LOG.warn("{} returns NULL: {}", name, e.getMessage());
       return null;

@@ -137,9 +137,7 @@ final class Prediction implements Serializable {
       cause = cause.getCause();
     }
     if (!(cause instanceof ConcernsOneRequest) || plan.onError() == OnError.FAIL) {
-      throw cause instanceof RuntimeException unchecked
-          ? unchecked
-          : new CompletionException(cause);
+      throw OnError.failingTheJob(cause);
     }
     return plan.onError() == OnError.DROP
         ? List.of()
