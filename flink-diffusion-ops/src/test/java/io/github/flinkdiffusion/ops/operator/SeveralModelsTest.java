@@ -129,9 +129,8 @@ class SeveralModelsTest {
       subtask.deliverAllMail();
       state = subtask.snapshot();
 
-      ((DiffusionOperator) subtask.harness.getOperator())
-          .cancelInFlight(
-              new Cancellation(CancelEvent.newBuilder().setId("d").build(), OptionalLong.empty()));
+      new Cancellation(CancelEvent.newBuilder().setId("d").build(), OptionalLong.empty())
+          .takeBack(((DiffusionOperator) subtask.harness.getOperator()).requestsInFlight());
       subtask.deliverAllMail();
       subtask.harness.setProcessingTime(61_100);
       subtask.deliverAllMail();

@@ -74,7 +74,7 @@ final class CancellableOperator<E> extends RequestOperator<E> {
     if (time.isPresent() && cancellations.knows(cancellation.event(), time.getAsLong())) {
       return;
     }
-    if (!cancelInFlight(cancellation)) {
+    if (!cancellation.takeBack(requestsInFlight())) {
       meters().unknownCancellations.inc();
     }
     if (time.isPresent()) {

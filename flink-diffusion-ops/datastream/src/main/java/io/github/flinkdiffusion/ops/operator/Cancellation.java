@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import java.nio.ByteBuffer;
+import java.util.List;
 import java.util.OptionalLong;
 
 /**
@@ -23,6 +24,24 @@ record Cancellation(CancelEvent event, OptionalLong timestamp) {
   /** Whether a request of this event time was sent before it; always when one has no time. */
   boolean countsFor(OptionalLong sent) {
     return timestamp.isEmpty() || sent.isEmpty() || sent.getAsLong() <= timestamp.getAsLong();
+  }
+
+  /**
+   * Takes back all requests of its id that were sent before it and have no result yet; task thread.
+   *
+   * @return false when there is none
+   */
+  boolean takeBack(List<Request> inFlight) {
+    boolean found = false;
+    for (Request request : inFlight) {
+      if (!request.outcome.isDone()
+          && request.event.id().equals(event.getId())
+          && countsFor(request.timestamp)) {
+        request.cancel(event);
+        found = true;
+      }
+    }
+    return found;
   }
 
   byte[] encode() {

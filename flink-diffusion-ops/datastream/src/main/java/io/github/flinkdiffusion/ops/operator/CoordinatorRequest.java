@@ -5,6 +5,8 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import java.util.List;
+import org.apache.flink.runtime.execution.Environment;
+import org.apache.flink.runtime.jobgraph.OperatorID;
 import org.apache.flink.runtime.operators.coordination.CoordinationRequest;
 
 /**
@@ -29,7 +31,22 @@ sealed interface CoordinatorRequest extends CoordinationRequest {
    * @param process unique for each process of a task manager
    */
   record Speaker(String operator, int subtask, String attempt, String process)
-      implements java.io.Serializable {}
+      implements java.io.Serializable {
+
+    /** The present attempt, in this process. */
+    static Speaker of(Environment task, OperatorID operator, int subtask) {
+      ProcessHandle process = ProcessHandle.current();
+      return new Speaker(
+          operator.toHexString(),
+          subtask,
+          task.getExecutionId().toString(),
+          "%s/%d/%s"
+              .formatted(
+                  task.getTaskManagerInfo().getTaskManagerExternalAddress(),
+                  process.pid(),
+                  process.info().startInstant().map(Object::toString).orElse("")));
+    }
+  }
 
   /**
    * The attempt begins.

@@ -10,6 +10,8 @@ import org.apache.flink.streaming.api.graph.StreamEdge;
 import org.apache.flink.streaming.runtime.partitioner.CustomPartitionerWrapper;
 import org.apache.flink.streaming.runtime.tasks.SourceOperatorStreamTask;
 import org.apache.flink.streaming.runtime.tasks.StreamTask;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * How requests reach the operator's task, which decides whether a checkpoint can pass while the
@@ -43,6 +45,8 @@ enum JobShape {
       "Checkpoints wait while the operator is full until a request is done: the task's input cannot"
           + " be paused.");
 
+  private static final Logger LOG = LoggerFactory.getLogger(JobShape.class);
+
   private final boolean passes;
   private final String description;
 
@@ -71,6 +75,15 @@ enum JobShape {
             task.getEnvironment().getJobConfiguration())
         ? UNALIGNED_EXCHANGE
         : ALIGNED_EXCHANGE;
+  }
+
+  /** Says it in the log: as a warning where checkpoints wait. */
+  void log() {
+    if (passes) {
+      LOG.info("{}", description);
+    } else {
+      LOG.warn("{}", description);
+    }
   }
 
   /** Flink 2.2 does not say it of a custom partitioner, but refuses such a job. */
