@@ -10,8 +10,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
 import io.github.flinkdiffusion.connector.kafka.internal.Checkpointing;
-import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import io.github.flinkdiffusion.ops.serving.KnownOptions;
 import java.io.IOException;
 import java.lang.reflect.Field;
 import java.lang.reflect.Modifier;
@@ -107,7 +107,7 @@ class ManifestsTest {
       }
     }
     assertThat(unknown).isEmpty();
-    DiffusionOptions.refuseUnknown(config);
+    KnownOptions.refuseUnknown(config);
     DiffusionSettings.of(config);
   }
 

@@ -18,6 +18,7 @@ import io.github.flinkdiffusion.ops.imaging.SoftwareVersion;
 import io.github.flinkdiffusion.ops.operator.AuditRecords;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.KnownOptions;
 import io.github.flinkdiffusion.ops.weights.Lora;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.io.IOException;
@@ -353,7 +354,7 @@ public final class ReplayTool implements Callable<Integer> {
     }
     Configuration job = new Configuration();
     jobOptions.forEach(job::setString);
-    DiffusionOptions.refuseUnreadable(job);
+    KnownOptions.refuseUnreadable(job);
     FormatSettings format = JobFormats.results(job);
     return RecordedResult.of(
         where.record.toString(), where.record.read(bootstrapServers), format, payloads, scratch);

@@ -12,7 +12,7 @@ import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.operator.PromptCheck;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
-import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.KnownOptions;
 import io.github.flinkdiffusion.ops.serving.ModelList;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -138,7 +138,7 @@ public final class StoryDemo implements Callable<Integer> {
     Configuration settings = new Configuration();
     model.addTo(settings, options.device());
     options.addTo(settings);
-    DiffusionOptions.refuseUnreadable(settings);
+    KnownOptions.refuseUnreadable(settings);
     return settings;
   }
 

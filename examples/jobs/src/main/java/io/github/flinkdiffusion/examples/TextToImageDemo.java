@@ -15,6 +15,7 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Suggestion;
 import io.github.flinkdiffusion.ops.scheduler.Schedulers;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.KnownOptions;
 import io.github.flinkdiffusion.ops.serving.ModelList;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -304,7 +305,7 @@ public final class TextToImageDemo implements Callable<Integer> {
       model.addTo(settings, options.device());
     }
     options.addTo(settings);
-    DiffusionOptions.refuseUnreadable(settings);
+    KnownOptions.refuseUnreadable(settings);
     return settings;
   }
 

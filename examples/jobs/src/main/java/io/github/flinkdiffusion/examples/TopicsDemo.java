@@ -16,6 +16,7 @@ import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
 import io.github.flinkdiffusion.embedded.EmbeddedKafka;
 import io.github.flinkdiffusion.ops.operator.PromptCheck;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.KnownOptions;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -239,7 +240,7 @@ public final class TopicsDemo implements Callable<Integer> {
           }
           settings.setString(key, value);
         });
-    DiffusionOptions.refuseUnreadable(settings);
+    KnownOptions.refuseUnreadable(settings);
     return settings;
   }
 

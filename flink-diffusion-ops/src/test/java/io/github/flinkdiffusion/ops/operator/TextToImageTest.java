@@ -22,6 +22,7 @@ import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
+import io.github.flinkdiffusion.ops.serving.KnownOptions;
 import io.github.flinkdiffusion.ops.serving.LabelSettings;
 import io.github.flinkdiffusion.ops.serving.LiveOptions;
 import io.github.flinkdiffusion.ops.serving.LiveSettings;
@@ -199,13 +200,13 @@ class TextToImageTest {
   @Test
   void theFormerKeyOfAnOptionIsStillReadAndTheNewOneWins() {
     job.setString("diffusion.encoding.threads", "7");
-    DiffusionOptions.refuseUnknown(job);
+    KnownOptions.refuseUnknown(job);
     assertThat(DiffusionSettings.of(job).encodingWorkers()).isEqualTo(7);
     job.setString("diffusion.encoding.workers", "3");
     assertThat(DiffusionSettings.of(job).encodingWorkers()).isEqualTo(3);
     assertThat(DiffusionSettings.of(job).auditInPictures()).isTrue();
     job.setString("diffusion.audit.in-pictures", "false");
-    DiffusionOptions.refuseUnknown(job);
+    KnownOptions.refuseUnknown(job);
     assertThat(DiffusionSettings.of(job).auditInPictures()).isFalse();
   }
 

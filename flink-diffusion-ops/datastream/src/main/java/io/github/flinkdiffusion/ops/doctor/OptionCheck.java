@@ -4,8 +4,8 @@
  */
 package io.github.flinkdiffusion.ops.doctor;
 
-import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import io.github.flinkdiffusion.ops.serving.KnownOptions;
 import java.util.List;
 
 /** The options {@code diffusion.*}: keys that exist, and values that they take. */
@@ -18,7 +18,7 @@ final class OptionCheck implements Check {
   @Override
   public List<Finding> examine(Setup setup) {
     try {
-      DiffusionOptions.refuseUnknown(setup.config());
+      KnownOptions.refuseUnknown(setup.config());
       DiffusionSettings.of(setup.config());
     } catch (RuntimeException e) {
       return List.of(

@@ -15,6 +15,7 @@ import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
+import io.github.flinkdiffusion.ops.serving.KnownOptions;
 import io.github.flinkdiffusion.ops.serving.LiveOptions;
 import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.serving.OutageAction;
@@ -398,7 +399,7 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
               .formatted(LiveOptions.ENABLED.key(), name));
     }
     ReadableConfig job = requests.getExecutionEnvironment().getConfiguration();
-    DiffusionOptions.refuseUnknown(job);
+    KnownOptions.refuseUnknown(job);
     Configuration config = new Configuration();
     for (List<ConfigOption<?>> options :
         List.of(DiffusionOptions.ALL, ImageTaskOptions.ALL, LiveOptions.ALL, PayloadOptions.ALL)) {

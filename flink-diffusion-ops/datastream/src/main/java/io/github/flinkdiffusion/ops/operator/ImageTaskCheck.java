@@ -14,8 +14,8 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
-import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import io.github.flinkdiffusion.ops.serving.KnownOptions;
 import io.github.flinkdiffusion.ops.serving.ModelList;
 import java.util.HashMap;
 import java.util.List;
@@ -55,7 +55,7 @@ public final class ImageTaskCheck {
    *     be used
    */
   public static ImageTaskCheck of(ReadableConfig config) {
-    DiffusionOptions.refuseUnreadable(config);
+    KnownOptions.refuseUnreadable(config);
     ImageTaskCheck check = new ImageTaskCheck(DiffusionSettings.of(config), ModelList.of(config));
     check.model(ModelList.DEFAULT);
     return check;

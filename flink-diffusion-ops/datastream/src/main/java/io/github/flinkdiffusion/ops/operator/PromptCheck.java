@@ -16,9 +16,9 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.serving.DecodingMemory;
-import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
+import io.github.flinkdiffusion.ops.serving.KnownOptions;
 import io.github.flinkdiffusion.ops.serving.ModelList;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -61,7 +61,7 @@ public final class PromptCheck {
    *     be used
    */
   public static PromptCheck of(ReadableConfig config) {
-    DiffusionOptions.refuseUnreadable(config);
+    KnownOptions.refuseUnreadable(config);
     PromptCheck check =
         new PromptCheck(
             DiffusionSettings.of(config),

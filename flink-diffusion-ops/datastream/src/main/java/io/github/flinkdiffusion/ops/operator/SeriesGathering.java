@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.connector.options.OptionValues;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.KnownOptions;
 import io.github.flinkdiffusion.ops.serving.SeriesOptions;
 import io.github.flinkdiffusion.ops.serving.SeriesSettings;
 import java.time.Duration;
@@ -89,7 +90,7 @@ public final class SeriesGathering {
    */
   public SeriesStreams apply(DataStream<ImageTaskEvent> slices) {
     ReadableConfig job = slices.getExecutionEnvironment().getConfiguration();
-    DiffusionOptions.refuseUnknown(job);
+    KnownOptions.refuseUnknown(job);
     Configuration config = new Configuration();
     List<ConfigOption<?>> options = new ArrayList<>(SeriesOptions.ALL);
     options.addAll(PayloadOptions.ALL);

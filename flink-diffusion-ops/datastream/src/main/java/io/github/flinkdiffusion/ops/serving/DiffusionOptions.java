@@ -4,15 +4,9 @@
  */
 package io.github.flinkdiffusion.ops.serving;
 
-import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
-import io.github.flinkdiffusion.connector.options.OptionValues;
-import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.ops.batching.BatchPolicy;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.Collections;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.apache.flink.annotation.Internal;
@@ -20,13 +14,17 @@ import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.MemorySize;
-import org.apache.flink.configuration.ReadableConfig;
 import org.jspecify.annotations.NullMarked;
 
 /**
  * Settings of a diffusion operator. Each can be set in Flink's configuration ({@code
  * -Ddiffusion.device=gpu:0}) and by a method of {@code TextToImage} or {@code ImageTasks}, which
  * wins.
+ *
+ * <p>This is a table, one constant an option, and it is kept in one file on purpose, though it is a
+ * long one: users find every key of the operator in one class, and {@code docs/OPTIONS.md} lists
+ * them in this order. What is done with options is elsewhere: {@link DiffusionSettings}, {@link
+ * ModelSettings} and {@link RequestLimits} read them, and {@link KnownOptions} refuses others.
  */
 @NullMarked
 @PublicEvolving
@@ -869,113 +867,4 @@ public final class DiffusionOptions {
           SAFETY_CLIP_FOLDER);
 
   private DiffusionOptions() {}
-
-  /**
-   * Those that a model has in SQL, too, where it serves rows and not a stream, each with what it
-   * takes, in words.
-   */
-  @Internal
-  public static Map<ConfigOption<?>, String> ofModels() {
-    Map<ConfigOption<?>, String> options = new LinkedHashMap<>();
-    String bool = "true or false";
-    options.put(
-        MODEL_FOLDER,
-        "the path of a model folder in diffusers' layout, or of a single-file checkpoint, that all"
-            + " task managers have, hf://owner/name[@revision], or an address such as"
-            + " s3://bucket/models/name");
-    options.put(ENGINE, "auto, onnxruntime or pytorch");
-    options.put(MODEL_PRECISION, "FLOAT32, FLOAT16 or BFLOAT16");
-    options.put(
-        MODEL_PRECISIONS,
-        "a list of component=precision, such as 'text_encoder_3=BFLOAT16;vae=FLOAT32'");
-    options.put(
-        MODEL_DEVICES, "a list of component=device, such as 'text_encoder_3=cpu;vae=gpu:1'");
-    options.put(MODEL_UNLOAD_TEXT_ENCODERS, bool);
-    options.put(MODEL_PIPELINE, "the name of a pipeline class of diffusers");
-    options.put(MODEL_ARCHIVES, "the path of a folder");
-    options.put(MODEL_SAFETY_CHECKER, bool);
-    options.put(MODEL_WATERMARK, bool);
-    options.put(
-        MODEL_LORAS,
-        "a list of file=scale, such as"
-            + " '/loras/style.safetensors=0.8;/loras/face.safetensors=-0.3'");
-    options.put(
-        MODEL_IP_ADAPTERS, "a list of files, such as '/adapters/ip-adapter-plus_sd15.safetensors'");
-    options.put(MODEL_IMAGE_ENCODER, "the path of a folder, or hf://owner/name/folder");
-    options.put(
-        LORAS_ALLOWED,
-        "a list of name=file, such as"
-            + " 'style=/loras/style.safetensors;face=/loras/face.safetensors'");
-    options.put(LORAS_RESIDENT, "a whole number from 1 to 1024");
-    options.put(
-        MODEL_CONFIGS, "the path of a folder in diffusers' layout, hf://owner/name, or an address");
-    options.put(MODEL_VARIANT, "the name of a variant, such as fp16");
-    options.put(
-        MODELS, "a list of name=folder, such as 'emoji=/models/mini-emoji;photo=hf://owner/name'");
-    options.put(DEVICE, "auto, cpu or gpu:N");
-    options.put(DEVICE_WAIT, "a time above zero, such as '5 min'");
-    options.put(DEVICE_KEEP_MODEL, "a time such as '10 s', from zero to one day");
-    options.put(DEVICE_MEMORY, "a size such as '2 gb'");
-    options.put(CACHE_INTERVAL, "a whole number from 1 to 50");
-    options.put(CACHE_BRANCH, "a whole number from 0");
-    options.put(CACHE_THRESHOLD, "a number from 0 to 10");
-    options.put(CACHE_MEMORY, "a size such as '1 gb'");
-    options.put(UNET_GUIDANCE, "true or false");
-    options.put(MODELS_MEMORY, "a size such as '2 gb'");
-    options.put(MODELS_TURN, "a time such as '10 s', from zero to one day");
-    options.put(BATCH_ROWS, "a whole number from 1");
-    options.put(BATCH_AGING, "a time such as '10 s', from zero to one day");
-    options.put(REQUEST_TIMEOUT, "a time above zero, such as '5 min'");
-    options.put(REQUEST_RETRIES, "a whole number from 0 to 10");
-    options.put(REQUEST_MAX_PIXELS, "a whole number from 1");
-    options.put(REQUEST_MAX_STEPS, "a whole number from 1");
-    options.put(REQUEST_MAX_PROMPT_LENGTH, "a whole number from 0");
-    options.put(ENCODING_WORKERS, "a whole number from 1");
-    options.put(AUDIT_IN_IMAGES, bool);
-    options.put(LABEL_TEXT, "a text of up to 60 characters of ASCII, such as 'AI generated'");
-    options.put(CREDENTIALS_KEY_FILE, "the path of a PKCS#12 file that all task managers have");
-    options.put(CREDENTIALS_KEY_ALIAS, "the alias of a key in that file");
-    options.put(CREDENTIALS_PASSWORD_FILE, "the path of a file that all task managers have");
-    options.put(WATERMARK_KEY_FILE, "the path of a file that all task managers have");
-    options.put(SAFETY_BLOCKED_PHRASES_FILE, "the path of a text file that all task managers have");
-    options.put(SAFETY_CONCEPTS_FILE, "the path of a text file that all task managers have");
-    options.put(SAFETY_CLIP_FOLDER, "the path of a folder that all task managers have");
-    return Collections.unmodifiableMap(options);
-  }
-
-  /**
-   * Refuses keys that look like options of this project and are none, and values that cannot be
-   * read.
-   *
-   * @throws DiffusionException naming the first such option
-   */
-  @Internal
-  public static void refuseUnreadable(ReadableConfig config) {
-    refuseUnknown(config);
-    known().forEach(option -> OptionValues.read(config, option, DiffusionException::new));
-  }
-
-  /**
-   * Refuses keys that look like options of this project and are none.
-   *
-   * @throws DiffusionException naming each with the option that was probably meant
-   */
-  @Internal
-  public static void refuseUnknown(ReadableConfig config) {
-    OptionValues.unknown(config, "diffusion.", known())
-        .ifPresent(
-            sentence -> {
-              throw new DiffusionException(sentence);
-            });
-  }
-
-  private static List<ConfigOption<?>> known() {
-    List<ConfigOption<?>> known = new ArrayList<>(ALL);
-    known.addAll(ImageTaskOptions.ALL);
-    known.addAll(LiveOptions.ALL);
-    known.addAll(SeriesOptions.ALL);
-    known.addAll(PayloadOptions.ALL);
-    known.addAll(KafkaOptions.ALL);
-    return known;
-  }
 }

@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.table;
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.GenerationService;
+import io.github.flinkdiffusion.ops.serving.KnownOptions;
 import java.util.Map;
 import java.util.Optional;
 import org.apache.flink.configuration.ConfigOption;
@@ -29,7 +30,7 @@ final class ClauseSettings {
    */
   static GenerationService.Settings of(
       String prefix, Map<String, String> clause, ReadableConfig session) {
-    DiffusionOptions.refuseUnknown(session);
+    KnownOptions.refuseUnknown(session);
     Configuration diffusion = new Configuration();
     DiffusionOptions.ALL.forEach(option -> FunctionSettings.copy(option, session, diffusion));
     DiffusionModelOptions.SHARED.forEach(

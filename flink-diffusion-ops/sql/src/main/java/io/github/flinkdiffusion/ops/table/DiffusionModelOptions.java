@@ -59,7 +59,7 @@ public final class DiffusionModelOptions {
   /**
    * Those of {@link DiffusionOptions} that mean something to a model in SQL, and what they take.
    */
-  static final Map<ConfigOption<?>, String> SHARED = DiffusionOptions.ofModels();
+  static final Map<ConfigOption<?>, String> SHARED = SharedOptions.all();
 
   private static final Map<String, Parameter<?>> PARAMETERS = new LinkedHashMap<>();
 
