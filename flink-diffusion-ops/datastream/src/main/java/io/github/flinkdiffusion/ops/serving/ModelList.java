@@ -35,7 +35,8 @@ public final class ModelList implements Serializable {
   public static ModelList of(ReadableConfig config) {
     ModelSettings settings = ModelSettings.of(config);
     ModelList list = of(new ModelFolderPipelines(settings));
-    ModelSettings.others(config)
+    new ModelSettingsReader(config)
+        .others()
         .forEach((name, other) -> list.models.put(name, new ModelFolderPipelines(other)));
     return list;
   }
