@@ -4,18 +4,13 @@
  */
 package io.github.flinkdiffusion.ops.operator;
 
-import static java.util.stream.Collectors.joining;
-
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadChannel;
 import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.ops.batching.StepBatcher;
 import io.github.flinkdiffusion.ops.credentials.Origin;
-import io.github.flinkdiffusion.ops.image.FloatResize;
 import io.github.flinkdiffusion.ops.image.ImageException;
-import io.github.flinkdiffusion.ops.image.ImageLimits;
 import io.github.flinkdiffusion.ops.image.NoDataMask;
-import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SlicePlane;
 import io.github.flinkdiffusion.ops.image.Window;
@@ -38,7 +33,6 @@ import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Seeds;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
-import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.BitSet;
@@ -48,7 +42,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
-import java.util.stream.Stream;
 
 /**
  * An image task whose images are open and whose parts are known: all that follows from the request
@@ -148,6 +141,7 @@ final class OpenImageTask implements AutoCloseable {
     int samples = samples(event, how);
     Arguments wanted = Events.asked(event);
     requireKind(batcher, wanted, texts, samples);
+    WantedSize size = WantedSize.of(wanted);
     int[] own = new int[2];
     TaskScenes image =
         sources
@@ -157,7 +151,7 @@ final class OpenImageTask implements AutoCloseable {
                 scene -> {
                   own[0] = scene.width();
                   own[1] = scene.height();
-                  return resized(wanted, scene);
+                  return size.of(scene);
                 });
     Optional<TaskScenes> mask = Optional.empty();
     try {
@@ -171,7 +165,7 @@ final class OpenImageTask implements AutoCloseable {
                         how,
                         scene -> {
                           requireSize(own[0], own[1], scene);
-                          return resized(wanted, scene);
+                          return size.of(scene);
                         }));
       }
       Map<Parameter<Raster>, Raster> others = sources.others().read();
@@ -285,29 +279,6 @@ final class OpenImageTask implements AutoCloseable {
     }
   }
 
-  private static Scene resized(Arguments wanted, Scene scene) {
-    int width = side(wanted.get(Parameters.WIDTH), scene.width());
-    int height = side(wanted.get(Parameters.HEIGHT), scene.height());
-    if (width == scene.width() && height == scene.height()) {
-      return scene;
-    }
-    if (width < 1 || height < 1) {
-      throw new InvalidRequestException(
-          "width and height are %d x %d; each must be at least 1.".formatted(width, height));
-    }
-    // Both are in memory as a whole.
-    ImageLimits.DEFAULT.check(scene.width(), scene.height(), scene.channels());
-    ImageLimits.DEFAULT.check(width, height, scene.channels());
-    Raster whole = scene.read(new Window(0, 0, scene.width(), scene.height()));
-    Raster other = FloatResize.resize(whole, height, width, PilResize.Filter.BICUBIC).like(whole);
-    scene.close();
-    return Scene.of(other, scene.mediaType());
-  }
-
-  private static int side(Long wanted, int own) {
-    return wanted == null ? own : (int) Math.max(-1, Math.min(wanted, Integer.MAX_VALUE));
-  }
-
   /**
    * What one part asks of the model; reads its part of the image.
    *
@@ -350,59 +321,16 @@ final class OpenImageTask implements AutoCloseable {
     return plan;
   }
 
-  /**
-   * What must be equal for progress on parts to be worth anything: how the image is cut, how its
-   * values are read, and what each part asks of the model. The latter is a digest, because nothing
-   * may log a prompt.
-   */
+  /** What must be equal for progress on parts to be worth anything. */
   String fingerprint() {
-    String cut =
-        plan.fingerprint()
-            + versions().map(channel -> ", a file of " + channel.version()).collect(joining());
-    return TaskProgress.plan(cut, reading() + "request " + askedOfEach().digest().substring(0, 16));
-  }
-
-  /** What parts ask in common, without the images, which are the request's own. */
-  private Arguments askedOfEach() {
-    Arguments all = whole().arguments();
-    return all.without(
-        all.parameters().stream()
-            .filter(parameter -> parameter.type() == Raster.class)
-            .toArray(Parameter<?>[]::new));
-  }
-
-  /** The job's settings that decide which numbers the model sees. */
-  private String reading() {
-    Map<String, String> decisive = new TreeMap<>(how.parameters());
-    decisive
-        .keySet()
-        .retainAll(
-            List.of(
-                ImageTaskOptions.BANDS.key(),
-                ImageTaskOptions.VALUE_RANGE.key(),
-                ImageTaskOptions.NOT_FINITE_AS.key()));
-    if (sources.image().selection().bands().isPresent()) {
-      decisive.remove(ImageTaskOptions.BANDS.key());
-    }
-    if (sources.image().selection().range().isPresent()) {
-      decisive.remove(ImageTaskOptions.VALUE_RANGE.key());
-    }
-    return decisive.entrySet().stream()
-        .map(each -> each.getKey() + " " + each.getValue() + ", ")
-        .collect(joining());
-  }
-
-  private Stream<PayloadChannel> versions() {
-    return Stream.concat(
-        sources.image().channel().stream(),
-        sources.mask().stream().flatMap(file -> file.channel().stream()));
+    return new TaskFingerprint(plan, sources, how, whole().arguments()).text();
   }
 
   /**
    * @throws PayloadException when a file that is read where it lies was replaced meanwhile
    */
   void requireUnchanged() {
-    versions().forEach(PayloadChannel::requireUnchanged);
+    sources.channels().forEach(PayloadChannel::requireUnchanged);
   }
 
   /** Pixels of a tile's result, {@code y * width + x}, of which the model saw no data. */

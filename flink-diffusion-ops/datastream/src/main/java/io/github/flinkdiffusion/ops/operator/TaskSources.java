@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.payload.PayloadChannel;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.batching.StepBatcher;
 import io.github.flinkdiffusion.ops.image.DecodedSize;
@@ -21,6 +22,7 @@ import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * The request's images as files, whose headers alone have been looked at.
@@ -185,5 +187,11 @@ record TaskSources(TaskImage image, Optional<TaskImage> mask, NamedImages others
         ? Math.max(
             0, Math.min(size.wholeBytes(), ImageLimits.DEFAULT.maxBytes()) - size.rasterBytes())
         : 0;
+  }
+
+  /** Files that are read where they lie. */
+  Stream<PayloadChannel> channels() {
+    return Stream.concat(
+        image.channel().stream(), mask.stream().flatMap(file -> file.channel().stream()));
   }
 }
