@@ -10,17 +10,21 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.RejectedExecutionException;
 import org.apache.flink.api.common.operators.MailboxExecutor;
 import org.apache.flink.api.common.state.ListState;
 import org.apache.flink.api.common.state.ListStateDescriptor;
 import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
+import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.runtime.jobgraph.OperatorID;
 import org.apache.flink.runtime.operators.coordination.CoordinationResponse;
 import org.apache.flink.runtime.operators.coordination.OperatorCoordinator;
 import org.apache.flink.runtime.state.StateInitializationContext;
 import org.apache.flink.runtime.state.StateSnapshotContext;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
 import org.apache.flink.streaming.api.operators.AbstractStreamOperatorFactory;
 import org.apache.flink.streaming.api.operators.BoundedOneInput;
@@ -69,6 +73,27 @@ final class ControlRelay<E> extends AbstractStreamOperator<Void>
   private final transient Deque<byte[]> pending = new ArrayDeque<>();
   private transient boolean underWay;
   private transient ListState<byte[]> state;
+
+  /**
+   * Adds one to the job of the operator that it is for.
+   *
+   * @param what is put up, in a word; part of the names of board and relay
+   * @param operator its name
+   * @param uid of the operator; null if it has none
+   * @return name of the board
+   */
+  static <C> String add(
+      DataStream<C> events, ControlKind<C> kind, String what, String operator, String uid) {
+    String board = (uid == null ? UUID.randomUUID().toString() : uid) + "/" + what;
+    SingleOutputStreamOperator<Void> relay =
+        events
+            .transform(operator + ": " + what, Types.VOID, new Factory<>(kind, board))
+            .forceNonParallel();
+    if (uid != null) {
+      relay.uid(uid + "-" + what);
+    }
+    return board;
+  }
 
   private ControlRelay(
       StreamOperatorParameters<Void> parameters, ControlKind<E> kind, String board) {

@@ -27,13 +27,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
-import java.util.UUID;
 import java.util.function.UnaryOperator;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.api.common.operators.SlotSharingGroup;
-import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.MemorySize;
@@ -442,18 +440,7 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
    */
   private <C> @Nullable String relayed(
       @Nullable DataStream<C> events, ControlKind<C> what, String whatName) {
-    if (events == null) {
-      return null;
-    }
-    String board = (uid == null ? UUID.randomUUID().toString() : uid) + "/" + whatName;
-    SingleOutputStreamOperator<Void> relay =
-        events
-            .transform(name + ": " + whatName, Types.VOID, new ControlRelay.Factory<>(what, board))
-            .forceNonParallel();
-    if (uid != null) {
-      relay.uid(uid + "-" + whatName);
-    }
-    return board;
+    return events == null ? null : ControlRelay.add(events, what, whatName, name, uid);
   }
 
   /** Whether requests may be frames of streams. */
