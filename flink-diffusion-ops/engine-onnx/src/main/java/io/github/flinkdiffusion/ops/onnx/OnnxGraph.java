@@ -39,6 +39,14 @@ final class OnnxGraph {
     static Attribute of(String name, long... values) {
       return new Attribute(name, values.clone());
     }
+
+    static Attribute integer(String name, long value) {
+      return new Attribute(name, value);
+    }
+
+    static Attribute number(String name, float value) {
+      return new Attribute(name, value);
+    }
   }
 
   private final ProtoWriter graph = new ProtoWriter();
