@@ -23,6 +23,7 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -171,5 +172,21 @@ class ControlNetTrainingTest {
     assertThatThrownBy(() -> new ControlNetFolder(changed, EMBEDDING))
         .isInstanceOf(IllegalConfigException.class)
         .hasMessageContaining(key);
+  }
+
+  @Test
+  void whatTheModelKnowsGoesWithTheControlNet() throws IOException {
+    Path folder = temp.resolve("base");
+    new TrainedFolder(MODEL, folder).write(List.of(), Map.of(), DType.F32);
+    for (String about : List.of("vocabulary.json", "domain.json")) {
+      Files.writeString(folder.resolve(about), "{\"of\": \"" + about + "\"}");
+    }
+    Path out = temp.resolve("out");
+    new ControlNetFolder(ModelFolder.open(folder), EMBEDDING).write(out, List.of());
+    assertThat(ModelFolder.open(out).pipelineClass())
+        .isEqualTo("StableDiffusionControlNetPipeline");
+    for (String about : List.of("vocabulary.json", "domain.json")) {
+      assertThat(out.resolve(about)).hasSameTextualContentAs(folder.resolve(about));
+    }
   }
 }
