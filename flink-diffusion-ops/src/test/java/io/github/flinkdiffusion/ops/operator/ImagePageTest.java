@@ -40,7 +40,7 @@ class ImagePageTest {
   }
 
   private static ImageTaskEvent task(byte[] file, Map<String, String> parameters) {
-    return ImageTaskOperatorTest.task("a", ImageTaskOperatorTest.image(8, 8), "image/png")
+    return ImageTaskCase.task("a", ImageTaskCase.image(8, 8), "image/png")
         .setImage(Payloads.inline(file, ""))
         .setSeed(1L)
         .setParameters(parameters)

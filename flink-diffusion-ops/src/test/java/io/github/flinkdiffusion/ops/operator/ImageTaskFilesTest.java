@@ -4,8 +4,8 @@
  */
 package io.github.flinkdiffusion.ops.operator;
 
-import static io.github.flinkdiffusion.ops.operator.ImageTaskOperatorTest.image;
-import static io.github.flinkdiffusion.ops.operator.ImageTaskOperatorTest.task;
+import static io.github.flinkdiffusion.ops.operator.ImageTaskCase.image;
+import static io.github.flinkdiffusion.ops.operator.ImageTaskCase.task;
 import static io.github.flinkdiffusion.ops.operator.Subtask.settings;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.tuple;

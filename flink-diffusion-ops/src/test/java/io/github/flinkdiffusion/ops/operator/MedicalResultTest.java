@@ -35,7 +35,7 @@ class MedicalResultTest {
   private static ImageTaskEvent task() {
     try (InputStream in =
         MedicalResultTest.class.getResourceAsStream("/fixtures/dicom/placed.dcm")) {
-      return ImageTaskOperatorTest.task("a", ImageTaskOperatorTest.image(8, 8), "image/png")
+      return ImageTaskCase.task("a", ImageTaskCase.image(8, 8), "image/png")
           .setImage(Payloads.inline(in.readAllBytes(), ""))
           .setSeed(1L)
           .build();
@@ -117,8 +117,7 @@ class MedicalResultTest {
                 settings(ImageTaskOptions.FORMAT, ResultFormat.DICOM),
                 devices)
             .open()) {
-      subtask.task(
-          ImageTaskOperatorTest.task("a", ImageTaskOperatorTest.image(8, 8), "image/png").build());
+      subtask.task(ImageTaskCase.task("a", ImageTaskCase.image(8, 8), "image/png").build());
       subtask.settle();
       assertThat(subtask.failures().get(0).getReason()).isEqualTo(FailureReason.INVALID_REQUEST);
       assertThat(subtask.failures().get(0).getMessage()).contains("made of a DICOM or NIfTI image");

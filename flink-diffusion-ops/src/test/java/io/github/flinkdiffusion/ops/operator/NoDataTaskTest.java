@@ -63,8 +63,7 @@ class NoDataTaskTest {
 
   private ImageEvent result(FakeUpscalers model, Raster image, int samples) throws Exception {
     try (ImageSubtask subtask = new ImageSubtask(model, settings(), devices).open()) {
-      subtask.task(
-          ImageTaskOperatorTest.task("a", image, "image/tiff").setEnsembleSize(samples).build());
+      subtask.task(ImageTaskCase.task("a", image, "image/tiff").setEnsembleSize(samples).build());
       subtask.settle();
       assertThat(subtask.failures()).isEmpty();
       calls = subtask.meters().steps.getCount();

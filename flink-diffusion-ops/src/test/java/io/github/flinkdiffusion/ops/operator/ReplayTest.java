@@ -134,7 +134,7 @@ class ReplayTest {
             .set(ImageTaskOptions.FORMAT, ResultFormat.TIFF)
             .set(DiffusionOptions.DEFAULT_STEPS, 3);
     ImageTaskEvent task =
-        ImageTaskOperatorTest.task("scene", ImageTaskOperatorTest.image(20, 31), "image/png")
+        ImageTaskCase.task("scene", ImageTaskCase.image(20, 31), "image/png")
             .setWidth(30)
             .setParameters(Map.of("height", "33"))
             .build();
@@ -160,7 +160,7 @@ class ReplayTest {
     ImageEvent result =
         made(
             settings(),
-            ImageTaskOperatorTest.task("a", ImageTaskOperatorTest.image(4, 4), "image/png")
+            ImageTaskCase.task("a", ImageTaskCase.image(4, 4), "image/png")
                 .setEnsembleSize(2)
                 .build());
 
@@ -173,13 +173,12 @@ class ReplayTest {
   @Test
   void aResultSaysNothingOfHowItsInputWasMade() throws Exception {
     Raster input =
-        ImageTaskOperatorTest.image(4, 4)
+        ImageTaskCase.image(4, 4)
             .withMetadata(
                 ImageMetadata.NONE.withTexts(
                     Map.of(
                         Audit.KEYWORD, "{}", Audit.RESULT, Composition.MASK, "instrument", "x")));
-    ImageEvent result =
-        made(settings(), ImageTaskOperatorTest.task("a", input, "image/png").build());
+    ImageEvent result = made(settings(), ImageTaskCase.task("a", input, "image/png").build());
     byte[] file = Payloads.inlineBytes(Payloads.image(result)).orElseThrow();
 
     ImageMetadata metadata = Images.read(file, ReadOptions.DEFAULT).metadata();
@@ -193,10 +192,7 @@ class ReplayTest {
         DiffusionSettings.of(new Configuration().set(DiffusionOptions.AUDIT_IN_IMAGES, false));
     ImageEvent picture = made(new FakePipelines(), settings, Subtask.prompt("a", 1));
     ImageEvent enlarged =
-        made(
-            settings,
-            ImageTaskOperatorTest.task("a", ImageTaskOperatorTest.image(4, 4), "image/png")
-                .build());
+        made(settings, ImageTaskCase.task("a", ImageTaskCase.image(4, 4), "image/png").build());
 
     for (ImageEvent result : List.of(picture, enlarged)) {
       byte[] file = Payloads.inlineBytes(Payloads.image(result)).orElseThrow();

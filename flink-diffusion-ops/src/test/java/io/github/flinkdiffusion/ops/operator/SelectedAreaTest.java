@@ -64,7 +64,7 @@ class SelectedAreaTest {
   }
 
   private ImageTaskEvent task(Raster image, Map<String, String> parameters) {
-    return ImageTaskOperatorTest.task("a", image, "image/tiff")
+    return ImageTaskCase.task("a", image, "image/tiff")
         .setSeed(1L)
         .setParameters(parameters)
         .build();

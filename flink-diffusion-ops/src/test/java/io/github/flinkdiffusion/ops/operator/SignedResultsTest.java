@@ -105,7 +105,7 @@ class SignedResultsTest {
     config.set(ImageTaskOptions.FORMAT, format);
     ImageEvent input = generated();
     ImageTaskEvent task =
-        ImageTaskOperatorTest.task("b", ImageTaskOperatorTest.image(4, 4), "image/png")
+        ImageTaskCase.task("b", ImageTaskCase.image(4, 4), "image/png")
             .setImage(Payloads.picture(input))
             .setEnsembleSize(2)
             .build();
@@ -125,9 +125,9 @@ class SignedResultsTest {
   @Test
   void aFileThatHoldsNoCredentialsIsAResultAllTheSame() throws Exception {
     config.set(ImageTaskOptions.FORMAT, ResultFormat.NIFTI);
-    byte[] nifti = Images.write(ImageTaskOperatorTest.image(4, 4), "application/x-nifti");
+    byte[] nifti = Images.write(ImageTaskCase.image(4, 4), "application/x-nifti");
     ImageTaskEvent task =
-        ImageTaskOperatorTest.task("b", ImageTaskOperatorTest.image(4, 4), "image/png")
+        ImageTaskCase.task("b", ImageTaskCase.image(4, 4), "image/png")
             .setImage(Payloads.inline(nifti, ""))
             .build();
 
@@ -158,7 +158,7 @@ class SignedResultsTest {
       data[i] = (float) (0.5 + 0.3 * Math.sin(i % 160 / 9.0) * Math.cos(i / 160 % 160 / 13.0));
     }
     ImageTaskEvent task =
-        ImageTaskOperatorTest.task("b", ImageTaskOperatorTest.image(4, 4), "image/png")
+        ImageTaskCase.task("b", ImageTaskCase.image(4, 4), "image/png")
             .setImage(Payloads.inline(PngCodec.encode(new Raster(3, 160, 160, data)), "image/png"))
             .setAttributes(Map.of("consent", "form 17", "other", "x"))
             .build();
@@ -202,9 +202,7 @@ class SignedResultsTest {
         .set(DiffusionOptions.WATERMARK_KEY_FILE, key.toString())
         .set(DiffusionOptions.LABEL_TEXT, "AI");
     ImageEvent result =
-        changed(
-            ImageTaskOperatorTest.task("b", ImageTaskOperatorTest.image(40, 40), "image/png")
-                .build());
+        changed(ImageTaskCase.task("b", ImageTaskCase.image(40, 40), "image/png").build());
 
     assertThat(result.getAudit().getParameters())
         .doesNotContainKeys("watermark.payload", "diffusion.label.text");

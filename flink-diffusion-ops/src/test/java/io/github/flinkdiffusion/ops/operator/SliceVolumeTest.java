@@ -59,7 +59,7 @@ class SliceVolumeTest {
   }
 
   private static ImageTaskEvent task(Payload image, Map<String, String> parameters) {
-    return ImageTaskOperatorTest.task("a", ImageTaskOperatorTest.image(8, 8), "image/png")
+    return ImageTaskCase.task("a", ImageTaskCase.image(8, 8), "image/png")
         .setImage(image)
         .setSeed(1L)
         .setParameters(parameters)
@@ -177,7 +177,7 @@ class SliceVolumeTest {
   }
 
   private static byte[] png() {
-    return Images.write(ImageTaskOperatorTest.image(16, 16), "image/png");
+    return Images.write(ImageTaskCase.image(16, 16), "image/png");
   }
 
   private static List<Double> values(Raster raster) {
