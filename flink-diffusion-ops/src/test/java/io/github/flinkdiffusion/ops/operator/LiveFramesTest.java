@@ -16,7 +16,6 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.ops.fakes.FakeUpscaler;
 import io.github.flinkdiffusion.ops.fakes.FakeUpscalers;
-import io.github.flinkdiffusion.ops.fakes.ManualDevices;
 import io.github.flinkdiffusion.ops.image.Bands;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.Images;
@@ -29,120 +28,27 @@ import io.github.flinkdiffusion.ops.pipeline.Seeds;
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.LiveOptions;
-import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.serving.OutputOrder;
-import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
-import org.apache.flink.api.common.serialization.SerializerConfigImpl;
-import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.configuration.ConfigOption;
-import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
-import org.apache.flink.streaming.runtime.tasks.mailbox.Mail;
-import org.apache.flink.streaming.runtime.tasks.mailbox.TaskMailbox;
 import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
-import org.apache.flink.streaming.util.KeyedOneInputStreamOperatorTestHarness;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** Image tasks that are frames of streams, in Flink's harness; the device works call by call. */
 class LiveFramesTest {
-  private static final int MAX_PARALLELISM = 16;
   private static final String DIGEST = "digest-of-fake-upscaler";
 
   private final FakeUpscalers upscalers = new FakeUpscalers(1, DIGEST);
 
-  /** One subtask with a device of its own. */
-  private static final class Live implements AutoCloseable {
-    final ManualDevices devices = new ManualDevices();
-    final KeyedOneInputStreamOperatorTestHarness<String, ImageTaskEvent, ImageEvent> harness;
-
-    Live(PipelineFactory models, int parallelism, int index, Object... optionsAndValues)
-        throws Exception {
-      List<Object> options = new ArrayList<>(List.of(optionsAndValues));
-      options.addAll(List.of(LiveOptions.ENABLED, true));
-      harness =
-          new KeyedOneInputStreamOperatorTestHarness<>(
-              new DiffusionOperatorFactory.OfRequests<>(
-                  RequestKind.IMAGE_TASKS,
-                  ModelList.of(models),
-                  settings(options.toArray()),
-                  null,
-                  null,
-                  devices.services),
-              FrameId::key,
-              Types.STRING,
-              MAX_PARALLELISM,
-              parallelism,
-              index);
-      harness.setup(
-          new AvroTypeInfo<>(ImageEvent.class).createSerializer(new SerializerConfigImpl()));
-    }
-
-    Live open() throws Exception {
-      harness.open();
-      return this;
-    }
-
-    Live restore(OperatorSubtaskState state) throws Exception {
-      harness.initializeState(state);
-      harness.open();
-      return this;
-    }
-
-    void send(ImageTaskEvent task) throws Exception {
-      harness.processElement(task, 5);
-    }
-
-    boolean progress() throws Exception {
-      boolean busy = devices.deviceCall();
-      busy |= devices.encodeOne();
-      Optional<Mail> mail = harness.getTaskMailbox().tryTake(TaskMailbox.MIN_PRIORITY);
-      if (mail.isPresent()) {
-        mail.get().run();
-      }
-      return busy || mail.isPresent();
-    }
-
-    void settle() throws Exception {
-      while (progress()) {
-        // until all rest
-      }
-    }
-
-    List<ImageEvent> images() {
-      return harness.extractOutputValues();
-    }
-
-    List<FailureEvent> failures() {
-      var records = harness.getSideOutput(DiffusionOperator.FAILURES);
-      return records == null
-          ? List.of()
-          : new ArrayList<>(records.stream().map(record -> record.getValue()).toList());
-    }
-
-    DiffusionMetrics meters() {
-      return ((DiffusionOperator) harness.getOperator()).meters();
-    }
-
-    LiveFrames frames() {
-      return ((DiffusionOperator) harness.getOperator()).live();
-    }
-
-    @Override
-    public void close() throws Exception {
-      harness.close();
-    }
-  }
-
-  private Live open(Object... optionsAndValues) throws Exception {
-    return new Live(upscalers, 1, 0, optionsAndValues).open();
+  private LiveSubtask open(Object... optionsAndValues) throws Exception {
+    return new LiveSubtask(upscalers, 1, 0, optionsAndValues).open();
   }
 
   /** Gray, 8 bits, all of one level. */
@@ -175,7 +81,7 @@ class LiveFramesTest {
 
   @Test
   void framesOfAStreamHaveOneSeedAndLeaveInOrderWhateverTheirSteps() throws Exception {
-    try (Live live = open(DiffusionOptions.OUTPUT_ORDER, OutputOrder.UNORDERED)) {
+    try (LiveSubtask live = open(DiffusionOptions.OUTPUT_ORDER, OutputOrder.UNORDERED)) {
       for (int number = 0; number < 4; number++) {
         live.send(frame("a", number, 10).setSteps(4 - number).build());
         live.send(frame("b", 5 * number, 20).setSteps(1).build());
@@ -197,7 +103,7 @@ class LiveFramesTest {
 
   @Test
   void aSeedThatAFrameNamesIsKept() throws Exception {
-    try (Live live = open()) {
+    try (LiveSubtask live = open()) {
       live.send(frame("a", 0, 10).setSeed(77L).build());
       live.send(frame("a", 1, 10).build());
       live.settle();
@@ -209,12 +115,13 @@ class LiveFramesTest {
   @Test
   void lookingBackCanBeSwitchedOnLater() throws Exception {
     OperatorSubtaskState state;
-    try (Live live = open()) {
+    try (LiveSubtask live = open()) {
       live.send(frame("a", 0, 100).build());
       live.settle();
       state = live.harness.snapshot(1, 1);
     }
-    try (Live live = new Live(upscalers, 1, 0, LiveOptions.BLEND, 0.5).restore(state)) {
+    try (LiveSubtask live =
+        new LiveSubtask(upscalers, 1, 0, LiveOptions.BLEND, 0.5).restore(state)) {
       live.send(frame("a", 1, 100).setSteps(1).build());
       live.send(frame("a", 2, 10).setSteps(1).build());
       live.settle();
@@ -226,7 +133,7 @@ class LiveFramesTest {
 
   @Test
   void aFrameIsGeneratedFromItselfAndThePreviousResult() throws Exception {
-    try (Live live = open(LiveOptions.BLEND, 0.25)) {
+    try (LiveSubtask live = open(LiveOptions.BLEND, 0.25)) {
       live.send(frame("a", 0, 100).setSeed(0L).build());
       live.send(frame("a", 1, 200).build());
       live.settle();
@@ -246,7 +153,7 @@ class LiveFramesTest {
 
   @Test
   void aFrameThatHardlyChangedIsAnsweredWithThePreviousResult() throws Exception {
-    try (Live live = open(LiveOptions.SIMILARITY, 0.9, LiveOptions.MAX_REPEATS, 2)) {
+    try (LiveSubtask live = open(LiveOptions.SIMILARITY, 0.9, LiveOptions.MAX_REPEATS, 2)) {
       for (int number = 0; number < 4; number++) {
         live.send(
             frame("a", number, 10).setAttributes(Map.of("n", Integer.toString(number))).build());
@@ -287,7 +194,7 @@ class LiveFramesTest {
 
   private Map<String, String> undisturbed() throws Exception {
     Map<String, String> digests = new HashMap<>();
-    try (Live live = open(LOOKING_BACK)) {
+    try (LiveSubtask live = open(LOOKING_BACK)) {
       for (ImageTaskEvent task : clip()) {
         live.send(task);
       }
@@ -318,7 +225,7 @@ class LiveFramesTest {
     for (boolean broken = true; broken && breaks < 500; breaks += every) {
       List<ImageEvent> answers = new ArrayList<>();
       OperatorSubtaskState state;
-      try (Live live = open(LOOKING_BACK)) {
+      try (LiveSubtask live = open(LOOKING_BACK)) {
         for (ImageTaskEvent task : clip()) {
           live.send(task);
         }
@@ -329,7 +236,7 @@ class LiveFramesTest {
         answers.addAll(live.images());
         broken = answers.size() < expected.size();
       }
-      try (Live live = new Live(upscalers, 1, 0, LOOKING_BACK).restore(state)) {
+      try (LiveSubtask live = new LiveSubtask(upscalers, 1, 0, LOOKING_BACK).restore(state)) {
         live.settle();
         answers.addAll(live.images());
         assertThat(live.failures()).isEmpty();
@@ -349,7 +256,7 @@ class LiveFramesTest {
     Map<String, String> expected = undisturbed();
     OperatorSubtaskState state;
     List<ImageEvent> answers = new ArrayList<>();
-    try (Live live = open(LOOKING_BACK)) {
+    try (LiveSubtask live = open(LOOKING_BACK)) {
       for (ImageTaskEvent task : clip()) {
         live.send(task);
       }
@@ -362,8 +269,8 @@ class LiveFramesTest {
     for (int index = 0; index < 2; index++) {
       OperatorSubtaskState part =
           AbstractStreamOperatorTestHarness.repartitionOperatorState(
-              state, MAX_PARALLELISM, 1, 2, index);
-      try (Live live = new Live(upscalers, 2, index, LOOKING_BACK).restore(part)) {
+              state, LiveSubtask.MAX_PARALLELISM, 1, 2, index);
+      try (LiveSubtask live = new LiveSubtask(upscalers, 2, index, LOOKING_BACK).restore(part)) {
         live.settle();
         answers.addAll(live.images());
       }
@@ -375,7 +282,7 @@ class LiveFramesTest {
 
   @Test
   void aFrameThatCannotBeProcessedDoesNotStopItsStream() throws Exception {
-    try (Live live = open(LiveOptions.BLEND, 0.5)) {
+    try (LiveSubtask live = open(LiveOptions.BLEND, 0.5)) {
       live.send(frame("a", 0, 100).build());
       live.send(
           frame("a", 1, 100).setImage(Payloads.inline(new byte[] {1, 2, 3}, "image/png")).build());
@@ -391,7 +298,7 @@ class LiveFramesTest {
 
   @Test
   void whatIsNoFrameOfItsStreamIsRefusedByName() throws Exception {
-    try (Live live = open(LiveOptions.MAX_STREAMS, 1)) {
+    try (LiveSubtask live = open(LiveOptions.MAX_STREAMS, 1)) {
       live.send(frame("a", 5, 100).build());
       live.send(frame("a", 5, 100).setId("again").build());
       live.send(frame("a", 4, 100).build());
@@ -420,7 +327,7 @@ class LiveFramesTest {
       assertThat(message(live, "half")).contains("'stream' without 'frame'");
       assertThat(message(live, "minus")).contains("frame is '-1'");
 
-      try (Live after = new Live(upscalers, 1, 0).restore(state)) {
+      try (LiveSubtask after = new LiveSubtask(upscalers, 1, 0).restore(state)) {
         after.settle();
         assertThat(after.images()).hasSize(2);
         assertThat(after.failures()).hasSize(5);
@@ -428,22 +335,22 @@ class LiveFramesTest {
     }
   }
 
-  private static FailureEvent failure(Live live, String id) {
+  private static FailureEvent failure(LiveSubtask live, String id) {
     return live.failures().stream().filter(one -> one.getId().equals(id)).findAny().orElseThrow();
   }
 
-  private static String message(Live live, String id) {
+  private static String message(LiveSubtask live, String id) {
     return failure(live, id).getMessage();
   }
 
-  private static FailureReason reason(Live live, String id) {
+  private static FailureReason reason(LiveSubtask live, String id) {
     return failure(live, id).getReason();
   }
 
   @Test
   void aStreamWithoutFramesIsForgotten() throws Exception {
     Duration ttl = Duration.ofSeconds(10);
-    try (Live live = open(LiveOptions.TTL, ttl, LiveOptions.BLEND, 0.5)) {
+    try (LiveSubtask live = open(LiveOptions.TTL, ttl, LiveOptions.BLEND, 0.5)) {
       live.harness.setProcessingTime(0);
       live.send(frame("a", 7, 100).build());
       live.settle();
@@ -462,7 +369,8 @@ class LiveFramesTest {
       assertThat(live.images().get(2).getAudit().getInputDigests())
           .doesNotContainKey(FrameBlend.PREVIOUS);
 
-      try (Live after = new Live(upscalers, 1, 0, LiveOptions.TTL, ttl).restore(state)) {
+      try (LiveSubtask after =
+          new LiveSubtask(upscalers, 1, 0, LiveOptions.TTL, ttl).restore(state)) {
         assertThat(after.frames().remembered()).isEqualTo(1);
         after.harness.setProcessingTime(30_000);
         assertThat(after.frames().remembered()).isZero();
@@ -475,7 +383,7 @@ class LiveFramesTest {
   void aSegmentationHasNoImageToMixFramesWith() throws Exception {
     FakeUpscalers masks =
         new FakeUpscalers(1, DIGEST, true, ClassMap.binary("nothing", "something"));
-    try (Live live = new Live(masks, 1, 0, LiveOptions.BLEND, 0.5).open()) {
+    try (LiveSubtask live = new LiveSubtask(masks, 1, 0, LiveOptions.BLEND, 0.5).open()) {
       live.send(frame("a", 0, 100).build());
       live.send(frame("a", 1, 100).build());
       live.settle();
