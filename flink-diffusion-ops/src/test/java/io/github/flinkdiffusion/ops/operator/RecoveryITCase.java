@@ -13,26 +13,17 @@ import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.fakes.FakePipeline;
-import io.github.flinkdiffusion.ops.fakes.ForwardingPipeline;
 import io.github.flinkdiffusion.ops.fakes.OpenedBy;
-import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
-import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
-import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
-import io.github.flinkdiffusion.ops.pipeline.Trajectory;
-import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -94,7 +85,7 @@ class RecoveryITCase {
 
   @BeforeEach
   void reset() {
-    Scenario.reset();
+    RecoveryScenario.reset();
     KeptSpans.clear();
   }
 
@@ -102,7 +93,10 @@ class RecoveryITCase {
   void modelsAreFreed() {
     Awaitility.await()
         .untilAsserted(
-            () -> assertThat(Scenario.OPENED).isNotEmpty().allMatch(pipeline -> pipeline.closed));
+            () ->
+                assertThat(RecoveryScenario.OPENED)
+                    .isNotEmpty()
+                    .allMatch(pipeline -> pipeline.closed));
   }
 
   private Configuration configuration() {
@@ -144,7 +138,7 @@ class RecoveryITCase {
 
   private static DiffusionStreams pictures(StreamExecutionEnvironment env) {
     return Diffusion.textToImage()
-        .setPipeline(new OpenedBy("fake", RecoveryITCase::open))
+        .setPipeline(new OpenedBy("fake", RecoveryScenario::open))
         .setCapacity(PROMPTS)
         .setBatchRows(4)
         .setOption(DiffusionOptions.DEVICE_KEEP_MODEL, Duration.ZERO) // each job opens its own
@@ -154,7 +148,7 @@ class RecoveryITCase {
 
   @Test
   void afterAFailureOfTheDeviceEveryRequestIsDoneOnceAndThePicturesAreEqual() throws Exception {
-    Scenario.failAfterCheckpoint = true;
+    RecoveryScenario.failAfterCheckpoint = true;
     StreamExecutionEnvironment env =
         StreamExecutionEnvironment.getExecutionEnvironment(configuration());
     env.setParallelism(2);
@@ -169,15 +163,15 @@ class RecoveryITCase {
       failureResults.forEachRemaining(failures::add);
     }
 
-    assertThat(Scenario.failed).isTrue();
-    assertThat(Scenario.calls()).anyMatch(call -> call.startsWith("restore["));
+    assertThat(RecoveryScenario.failed).isTrue();
+    assertThat(RecoveryScenario.calls()).anyMatch(call -> call.startsWith("restore["));
     assertEveryRequestOnce(images, failures);
     assertEveryRequestHasASpan();
     // Both subtasks were on one model each time: one before the failure, one after it.
-    assertThat(Scenario.OPENED).hasSize(2);
+    assertThat(RecoveryScenario.OPENED).hasSize(2);
     // A held trajectory's step is told to the operator again and again without having been made.
-    assertThat(redoneSteps(job) - Scenario.HELD_STEPS.get())
-        .isEqualTo(stepsOfBoth(Scenario.OPENED.get(0), Scenario.OPENED.get(1)));
+    assertThat(redoneSteps(job) - RecoveryScenario.HELD_STEPS.get())
+        .isEqualTo(stepsOfBoth(RecoveryScenario.OPENED.get(0), RecoveryScenario.OPENED.get(1)));
   }
 
   /** One that was emitted before the failure and again after it has two. */
@@ -224,7 +218,7 @@ class RecoveryITCase {
   @Test
   void aJobStoppedWithASavepointGoesOnWithAnotherParallelism(
       @InjectClusterClient ClusterClient<?> client) throws Exception {
-    Scenario.holdTrajectories = true;
+    RecoveryScenario.holdTrajectories = true;
     StreamExecutionEnvironment first =
         StreamExecutionEnvironment.getExecutionEnvironment(configuration());
     first.setParallelism(2);
@@ -235,9 +229,9 @@ class RecoveryITCase {
     try (CloseableIterator<ImageEvent> imageResults = before.images().collectAsync();
         CloseableIterator<FailureEvent> failureResults = before.failures().collectAsync()) {
       JobClient job = first.executeAsync("before the savepoint");
-      Scenario.checkpointWithTrajectories.await();
+      RecoveryScenario.checkpointWithTrajectories.await();
       // What ends after the savepoint would be put out by both jobs: this sink has no transactions.
-      Scenario.frozen = true;
+      RecoveryScenario.frozen = true;
       savepoint =
           client
               .stopWithSavepoint(
@@ -249,8 +243,8 @@ class RecoveryITCase {
     }
     assertThat(images).hasSizeLessThan(PROMPTS - PROMPTS / 25);
 
-    Scenario.holdTrajectories = false;
-    Scenario.frozen = false;
+    RecoveryScenario.holdTrajectories = false;
+    RecoveryScenario.frozen = false;
     Configuration resumed = configuration();
     resumed.set(StateRecoveryOptions.SAVEPOINT_PATH, savepoint);
     // The collecting sinks have no uid; what they had is in the lists already.
@@ -265,7 +259,7 @@ class RecoveryITCase {
       failureResults.forEachRemaining(failures::add);
     }
 
-    assertThat(Scenario.calls()).anyMatch(call -> call.startsWith("restore["));
+    assertThat(RecoveryScenario.calls()).anyMatch(call -> call.startsWith("restore["));
     assertEveryRequestOnce(images, failures);
   }
 
@@ -276,7 +270,7 @@ class RecoveryITCase {
             .filter(number -> number % 9 > 2 && !isInvalid(number)) // more than three steps
             .mapToObj(number -> "r" + number)
             .toList();
-    Scenario.STUCK.addAll(cancelled);
+    RecoveryScenario.STUCK.addAll(cancelled);
     StreamExecutionEnvironment env =
         StreamExecutionEnvironment.getExecutionEnvironment(configuration());
     env.setParallelism(2);
@@ -291,7 +285,7 @@ class RecoveryITCase {
                     .withTimestampAssigner((cancel, none) -> 2));
     DiffusionStreams streams =
         Diffusion.textToImage()
-            .setPipeline(new OpenedBy("fake", RecoveryITCase::open))
+            .setPipeline(new OpenedBy("fake", RecoveryScenario::open))
             .setCapacity(PROMPTS)
             .setBatchRows(4)
             .setOption(DiffusionOptions.DEVICE_KEEP_MODEL, Duration.ZERO)
@@ -325,19 +319,21 @@ class RecoveryITCase {
   @Test
   void aJobIsCancelledDuringACallAndTheNextOneGetsTheDeviceWhenItIsFree(
       @InjectClusterClient ClusterClient<?> client) throws Exception {
-    Scenario.inCall = new CountDownLatch(1);
-    Scenario.callMayEnd = new CountDownLatch(1);
+    RecoveryScenario.inCall = new CountDownLatch(1);
+    RecoveryScenario.callMayEnd = new CountDownLatch(1);
     StreamExecutionEnvironment first =
         StreamExecutionEnvironment.getExecutionEnvironment(configuration());
     first.setParallelism(2);
     pictures(first).images().sinkTo(new DiscardingSink<>());
     JobClient job = first.executeAsync("cancelled during a call");
-    Scenario.inCall.await();
+    RecoveryScenario.inCall.await();
     job.cancel().get();
     client.requestJobResult(job.getJobID()).get();
 
     assertThat(client.getJobStatus(job.getJobID()).get()).isEqualTo(JobStatus.CANCELED);
-    assertThat(Scenario.OPENED).as("the device is at the call").noneMatch(fake -> fake.closed);
+    assertThat(RecoveryScenario.OPENED)
+        .as("the device is at the call")
+        .noneMatch(fake -> fake.closed);
     StreamExecutionEnvironment second =
         StreamExecutionEnvironment.getExecutionEnvironment(configuration());
     second.setParallelism(2);
@@ -347,13 +343,13 @@ class RecoveryITCase {
     try (CloseableIterator<ImageEvent> imageResults = streams.images().collectAsync();
         CloseableIterator<FailureEvent> failureResults = streams.failures().collectAsync()) {
       second.executeAsync("waits for the device");
-      Scenario.callMayEnd.countDown();
+      RecoveryScenario.callMayEnd.countDown();
       imageResults.forEachRemaining(images::add);
       failureResults.forEachRemaining(failures::add);
     }
 
     assertEveryRequestOnce(images, failures);
-    assertThat(Scenario.OPENED).hasSize(2);
+    assertThat(RecoveryScenario.OPENED).hasSize(2);
   }
 
   private static boolean isCancelled(FailureEvent failure) {
@@ -390,90 +386,6 @@ class RecoveryITCase {
     }
   }
 
-  /**
-   * What happens when; static, because the cluster is in this process and the job is serialized.
-   */
-  private static final class Scenario {
-    static final List<FakePipeline> OPENED = Collections.synchronizedList(new ArrayList<>());
-    static final Set<String> MID_WAY = ConcurrentHashMap.newKeySet();
-    static final AtomicInteger HELD_STEPS = new AtomicInteger();
-
-    /** Requests that stay at step 3, so that the job does not end before they are cancelled. */
-    static final Set<String> STUCK = ConcurrentHashMap.newKeySet();
-
-    static volatile CountDownLatch checkpointWithTrajectories;
-
-    /** The device breaks in the first call after a checkpoint that holds trajectories. */
-    static volatile boolean failAfterCheckpoint;
-
-    /** Trajectories do not come to their end. */
-    static volatile boolean holdTrajectories;
-
-    /** No trajectory moves. */
-    static volatile boolean frozen;
-
-    static volatile boolean failed;
-
-    /** Of network calls: one has begun; they may end. */
-    static volatile CountDownLatch inCall;
-
-    static volatile CountDownLatch callMayEnd;
-    private static long firstWithTrajectories;
-
-    static void reset() {
-      OPENED.clear();
-      MID_WAY.clear();
-      HELD_STEPS.set(0);
-      STUCK.clear();
-      checkpointWithTrajectories = new CountDownLatch(1);
-      failAfterCheckpoint = false;
-      holdTrajectories = false;
-      frozen = false;
-      failed = false;
-      inCall = new CountDownLatch(0);
-      callMayEnd = new CountDownLatch(0);
-      firstWithTrajectories = Long.MAX_VALUE;
-    }
-
-    static List<String> calls() {
-      return OPENED.stream().flatMap(pipeline -> pipeline.calls.stream()).toList();
-    }
-
-    /**
-     * A trajectory may have come to its step after the checkpoint that a subtask just hears of was
-     * taken; the one after it has it for certain, since held trajectories stay.
-     */
-    static synchronized void checkpointCompleted(long checkpointId) {
-      if (!MID_WAY.isEmpty()) {
-        firstWithTrajectories = Math.min(firstWithTrajectories, checkpointId);
-        if (checkpointId > firstWithTrajectories) {
-          checkpointWithTrajectories.countDown();
-        }
-      }
-    }
-
-    /** Some trajectories stay at step 3 while something is still to happen. */
-    static boolean holds(Trajectory trajectory) {
-      boolean pending = holdTrajectories || failAfterCheckpoint && !failed;
-      return frozen
-          || (pending || STUCK.contains(trajectory.request().id())) && trajectory.step() == 3;
-    }
-
-    static void beforeStep() {
-      inCall.countDown();
-      try {
-        callMayEnd.await();
-      } catch (InterruptedException e) {
-        throw new IllegalStateException("Nobody interrupts a device.", e);
-      }
-      boolean saved = checkpointWithTrajectories.getCount() == 0;
-      if (failAfterCheckpoint && !failed && saved) {
-        failed = true;
-        throw new IllegalStateException("The device broke, as planned.");
-      }
-    }
-  }
-
   private static final class CheckpointSpy extends RichMapFunction<PromptEvent, PromptEvent>
       implements CheckpointListener {
     private static final long serialVersionUID = 1L;
@@ -485,89 +397,7 @@ class RecoveryITCase {
 
     @Override
     public void notifyCheckpointComplete(long checkpointId) {
-      Scenario.checkpointCompleted(checkpointId);
-    }
-  }
-
-  private static DiffusionPipeline open() {
-    assertThat(Scenario.OPENED).as("models on the device").allMatch(fake -> fake.closed);
-    FakePipeline pipeline = new FakePipeline();
-    Scenario.OPENED.add(pipeline);
-    return new ScenarioPipeline(pipeline);
-  }
-
-  /** The fake, with a watch on what is saved. */
-  private static final class ScenarioPipeline extends ForwardingPipeline {
-    ScenarioPipeline(FakePipeline fake) {
-      super(fake);
-    }
-
-    @Override
-    public List<Trajectory> start(List<GenerationRequest> requests) {
-      return watched(super.start(requests));
-    }
-
-    @Override
-    public List<Trajectory> restore(List<TrajectorySnapshot> snapshots) {
-      return watched(super.restore(snapshots));
-    }
-
-    @Override
-    public void step(List<Trajectory> batch) {
-      Scenario.beforeStep();
-      List<Trajectory> moving = batch.stream().filter(t -> !Scenario.holds(t)).toList();
-      if (!moving.isEmpty()) {
-        super.step(unwatched(moving));
-      }
-      Scenario.HELD_STEPS.addAndGet(batch.size() - moving.size());
-    }
-
-    @Override
-    public List<GeneratedImage> finish(List<Trajectory> batch) {
-      return super.finish(unwatched(batch));
-    }
-
-    private static List<Trajectory> watched(List<Trajectory> trajectories) {
-      return trajectories.stream().map(t -> (Trajectory) new WatchedTrajectory(t)).toList();
-    }
-
-    private static List<Trajectory> unwatched(List<Trajectory> trajectories) {
-      return trajectories.stream().map(t -> ((WatchedTrajectory) t).fake).toList();
-    }
-  }
-
-  private record WatchedTrajectory(Trajectory fake) implements Trajectory {
-    @Override
-    public GenerationRequest request() {
-      return fake.request();
-    }
-
-    @Override
-    public int step() {
-      return fake.step();
-    }
-
-    @Override
-    public int totalSteps() {
-      return fake.totalSteps();
-    }
-
-    @Override
-    public int rows() {
-      return fake.rows();
-    }
-
-    @Override
-    public Object batchKey() {
-      return fake.batchKey();
-    }
-
-    @Override
-    public TrajectorySnapshot snapshot() {
-      if (step() == 3) {
-        Scenario.MID_WAY.add(request().id());
-      }
-      return fake.snapshot();
+      RecoveryScenario.checkpointCompleted(checkpointId);
     }
   }
 }
