@@ -159,8 +159,7 @@ class CancellationITCase {
     return event;
   }
 
-  private static DiffusionStreams pictures(
-      StreamExecutionEnvironment env, FullOperatorITCase.Shape shape) {
+  private static DiffusionStreams pictures(StreamExecutionEnvironment env, InputShape shape) {
     DataStream<PromptEvent> prompts =
         env.fromSource(
                 new DataGeneratorSource<>(
@@ -182,8 +181,7 @@ class CancellationITCase {
   @ParameterizedTest
   @EnumSource(names = {"CHAINED", "REBALANCED"})
   void aRequestInFlightIsTakenBackWhileTheOperatorIsFullAndOneToComeAfterAFailure(
-      FullOperatorITCase.Shape shape, @InjectClusterClient ClusterClient<?> client)
-      throws Exception {
+      InputShape shape, @InjectClusterClient ClusterClient<?> client) throws Exception {
     StreamExecutionEnvironment env =
         StreamExecutionEnvironment.getExecutionEnvironment(configuration(shape.unaligned));
     env.setParallelism(PARALLELISM);
@@ -208,7 +206,7 @@ class CancellationITCase {
     StreamExecutionEnvironment env =
         StreamExecutionEnvironment.getExecutionEnvironment(configuration(false));
     env.setParallelism(PARALLELISM);
-    DiffusionStreams streams = pictures(env, FullOperatorITCase.Shape.CHAINED);
+    DiffusionStreams streams = pictures(env, InputShape.CHAINED);
     try (CloseableIterator<ImageEvent> imageResults = streams.images().collectAsync();
         CloseableIterator<FailureEvent> failureResults = streams.failures().collectAsync()) {
       JobID job = env.executeAsync("relay").getJobID();
@@ -256,7 +254,7 @@ class CancellationITCase {
   @ValueSource(ints = {1, 3})
   void aSavepointOfAFullJobKnowsThemForAnyParallelism(
       int parallelism, @InjectClusterClient ClusterClient<?> client) throws Exception {
-    FullOperatorITCase.Shape shape = FullOperatorITCase.Shape.CHAINED;
+    InputShape shape = InputShape.CHAINED;
     StreamExecutionEnvironment first =
         StreamExecutionEnvironment.getExecutionEnvironment(configuration(false));
     first.setParallelism(PARALLELISM);

@@ -18,12 +18,10 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Objects;
-import java.util.Optional;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
 import org.apache.flink.api.common.JobID;
 import org.apache.flink.api.common.JobStatus;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
@@ -40,22 +38,14 @@ import org.apache.flink.core.execution.SavepointFormatType;
 import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.metrics.Gauge;
 import org.apache.flink.metrics.Metric;
-import org.apache.flink.runtime.checkpoint.CheckpointStatsCounts;
-import org.apache.flink.runtime.checkpoint.CheckpointStatsSnapshot;
 import org.apache.flink.runtime.checkpoint.CompletedCheckpointStats;
-import org.apache.flink.runtime.checkpoint.FailedCheckpointStats;
 import org.apache.flink.runtime.client.JobStatusMessage;
-import org.apache.flink.runtime.executiongraph.AccessExecutionGraph;
-import org.apache.flink.runtime.executiongraph.AccessExecutionVertex;
-import org.apache.flink.runtime.executiongraph.ErrorInfo;
 import org.apache.flink.runtime.metrics.TimerGauge;
 import org.apache.flink.runtime.minicluster.MiniCluster;
 import org.apache.flink.runtime.testutils.InMemoryReporter;
 import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
-import org.apache.flink.streaming.api.functions.KeyedProcessFunction;
-import org.apache.flink.streaming.api.functions.co.CoMapFunction;
 import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
 import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
@@ -64,9 +54,6 @@ import org.apache.flink.test.junit5.InjectClusterClient;
 import org.apache.flink.test.junit5.InjectMiniCluster;
 import org.apache.flink.test.junit5.MiniClusterExtension;
 import org.apache.flink.util.CloseableIterator;
-import org.apache.flink.util.Collector;
-import org.awaitility.core.ConditionTimeoutException;
-import org.awaitility.core.TerminalFailureException;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -108,39 +95,6 @@ class FullOperatorITCase {
 
   private final List<ImageEvent> images = new ArrayList<>();
 
-  /** How requests come to the operator. */
-  enum Shape {
-    CHAINED(false),
-    CHAINED_UNALIGNED(true),
-    REBALANCED(true),
-    KEYED(true),
-    BEHIND_TWO_INPUTS(true);
-
-    final boolean unaligned;
-
-    Shape(boolean unaligned) {
-      this.unaligned = unaligned;
-    }
-
-    DataStream<PromptEvent> in(DataStream<PromptEvent> source) {
-      return switch (this) {
-        case CHAINED, CHAINED_UNALIGNED -> source;
-        case REBALANCED -> source.rebalance();
-        // Chained to an operator that keeps its key's state, as after a deduplication.
-        case KEYED ->
-            source.keyBy(PromptEvent::getId).process(new Forward()).uid("keyed").returns(TYPE);
-        case BEHIND_TWO_INPUTS ->
-            source
-                .rebalance()
-                .connect(source.rebalance())
-                .map(new FirstInput())
-                .uid("two")
-                .returns(TYPE)
-                .filter(prompt -> !prompt.getId().isEmpty());
-      };
-    }
-  }
-
   static final AvroTypeInfo<PromptEvent> TYPE = new AvroTypeInfo<>(PromptEvent.class);
 
   @BeforeEach
@@ -181,7 +135,7 @@ class FullOperatorITCase {
     return config;
   }
 
-  private static DiffusionStreams pictures(StreamExecutionEnvironment env, Shape shape) {
+  private static DiffusionStreams pictures(StreamExecutionEnvironment env, InputShape shape) {
     DataStream<PromptEvent> prompts =
         env.fromSource(
                 new DataGeneratorSource<>(number -> prompt(number.intValue()), PROMPTS, TYPE),
@@ -199,7 +153,7 @@ class FullOperatorITCase {
   @ParameterizedTest
   @EnumSource
   void checkpointsPassAndAFailureMeanwhileLosesAndDoublesNothing(
-      Shape shape, @InjectMiniCluster MiniCluster cluster) throws Exception {
+      InputShape shape, @InjectMiniCluster MiniCluster cluster) throws Exception {
     StreamExecutionEnvironment env =
         StreamExecutionEnvironment.getExecutionEnvironment(configuration(shape.unaligned));
     env.setParallelism(PARALLELISM);
@@ -208,7 +162,7 @@ class FullOperatorITCase {
         CloseableIterator<FailureEvent> failures = streams.failures().collectAsync()) {
       JobID job = env.executeAsync("full").getJobID();
       awaitFull(job, PARALLELISM);
-      awaitCheckpoints(cluster, job);
+      new JobCheckpoints(cluster, job).awaitMore(CHECKPOINTS, PATIENCE);
       assertThat(HeldPipelines.running()).isEqualTo(PARALLELISM * CAPACITY);
 
       HeldPipelines.breakOnce();
@@ -221,7 +175,7 @@ class FullOperatorITCase {
         await("restored and full")
             .atMost(PATIENCE)
             .until(() -> HeldPipelines.running() > 0 && inFlight(job, PARALLELISM));
-        awaitCheckpoints(cluster, job);
+        new JobCheckpoints(cluster, job).awaitMore(CHECKPOINTS, PATIENCE);
         HeldPipelines.letGo();
       }
       results.forEachRemaining(images::add);
@@ -231,15 +185,15 @@ class FullOperatorITCase {
     assertEveryRequestOnce();
   }
 
-  private static boolean isChained(Shape shape) {
-    return shape == Shape.CHAINED || shape == Shape.CHAINED_UNALIGNED;
+  private static boolean isChained(InputShape shape) {
+    return shape == InputShape.CHAINED || shape == InputShape.CHAINED_UNALIGNED;
   }
 
   /** With 1 subtask it has twice its capacity at once; with 3 there is room for others. */
   @ParameterizedTest
   @CsvSource({"CHAINED, 1", "CHAINED, 3", "CHAINED_UNALIGNED, 1"})
   void aFullJobIsStoppedWithASavepointAndGoesOnWithAnotherParallelism(
-      Shape shape,
+      InputShape shape,
       int parallelism,
       @InjectMiniCluster MiniCluster cluster,
       @InjectClusterClient ClusterClient<?> client)
@@ -273,7 +227,7 @@ class FullOperatorITCase {
           .atMost(PATIENCE)
           .until(() -> HeldPipelines.running() >= PARALLELISM * CAPACITY);
       if (parallelism < PARALLELISM) { // else the source of one has ended, which ends checkpoints
-        awaitCheckpoints(cluster, job);
+        new JobCheckpoints(cluster, job).awaitMore(CHECKPOINTS, PATIENCE);
       }
       HeldPipelines.letGo();
       results.forEachRemaining(images::add);
@@ -286,7 +240,7 @@ class FullOperatorITCase {
   @ParameterizedTest
   @CsvSource({"REBALANCED, 1", "REBALANCED, 3"})
   void anUnalignedCheckpointOfAFullJobGoesOnWithAnotherParallelism(
-      Shape shape,
+      InputShape shape,
       int parallelism,
       @InjectMiniCluster MiniCluster cluster,
       @InjectClusterClient ClusterClient<?> client)
@@ -298,10 +252,10 @@ class FullOperatorITCase {
     try (CloseableIterator<ImageEvent> results = pictures(first, shape).images().collectAsync()) {
       JobID job = first.executeAsync("before the checkpoint").getJobID();
       awaitFull(job, PARALLELISM);
-      awaitCheckpoints(cluster, job);
+      new JobCheckpoints(cluster, job).awaitMore(CHECKPOINTS, PATIENCE);
       client.cancel(job).get();
       client.requestJobResult(job).get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
-      CompletedCheckpointStats last = latest(cluster, job);
+      CompletedCheckpointStats last = new JobCheckpoints(cluster, job).latest();
       assertThat(last.getPersistedData()).as("bytes that the barrier has overtaken").isPositive();
       checkpoint = last.getExternalPath();
     }
@@ -342,7 +296,9 @@ class FullOperatorITCase {
     try (CloseableIterator<ImageEvent> all = results.collectAsync()) {
       JobID job = env.executeAsync("busy").getJobID();
       awaitFull(job, 1);
-      awaitCheckpoints(cluster, job); // takes several times as long as a source may be silent
+      new JobCheckpoints(cluster, job)
+          .awaitMore(
+              CHECKPOINTS, PATIENCE); // takes several times as long as a source may be silent
       assertThat(isMeasuring(job, "idleTimeMsPerSecond")).isFalse();
       assertThat(isMeasuring(job, "softBackPressuredTimeMsPerSecond")).isFalse();
       assertThat(isMeasuring(job, "hardBackPressuredTimeMsPerSecond")).isFalse();
@@ -361,7 +317,7 @@ class FullOperatorITCase {
         StreamExecutionEnvironment.getExecutionEnvironment(configuration(false));
     env.setParallelism(PARALLELISM);
     DataStream<PromptEvent> again =
-        pictures(env, Shape.CHAINED).images().map(new PromptOfImage()).returns(TYPE);
+        pictures(env, InputShape.CHAINED).images().map(new PromptOfImage()).returns(TYPE);
     DiffusionStreams second =
         Diffusion.textToImage()
             .setPipeline(new HeldPipelines())
@@ -386,7 +342,7 @@ class FullOperatorITCase {
     return gauges.stream().anyMatch(gauge -> ((TimerGauge) gauge).isMeasuring());
   }
 
-  private StreamExecutionEnvironment from(String checkpointOrSavepoint, Shape shape) {
+  private StreamExecutionEnvironment from(String checkpointOrSavepoint, InputShape shape) {
     Configuration config = configuration(shape.unaligned);
     config.set(StateRecoveryOptions.SAVEPOINT_PATH, checkpointOrSavepoint);
     // The collecting sink has no uid; it had nothing.
@@ -412,66 +368,6 @@ class FullOperatorITCase {
         && values.stream().filter(value -> value == CAPACITY).count() >= subtasks;
   }
 
-  /** More checkpoints are completed, each of them begun after this call. */
-  private static void awaitCheckpoints(MiniCluster cluster, JobID job) throws Exception {
-    long now = completed(cluster, job);
-    try {
-      await("checkpoints while the operator is full")
-          .atMost(PATIENCE)
-          .failFast(() -> cluster.getJobStatus(job).get().isTerminalState())
-          .until(() -> completed(cluster, job) > now + CHECKPOINTS); // one may have begun before
-    } catch (ConditionTimeoutException | TerminalFailureException e) {
-      throw new AssertionError(state(cluster, job), e);
-    }
-  }
-
-  /** What says why a job makes no checkpoint. */
-  private static String state(MiniCluster cluster, JobID job) throws Exception {
-    AccessExecutionGraph graph = cluster.getExecutionGraph(job).get();
-    CheckpointStatsCounts counts = checkpoints(cluster, job).getCounts();
-    StringBuilder text =
-        new StringBuilder(
-            "%s; failure %s; %d checkpoints completed, %d failed, %d on their way; of the last that failed: %s"
-                .formatted(
-                    graph.getState(),
-                    Optional.ofNullable(graph.getFailureInfo())
-                        .map(ErrorInfo::getExceptionAsString)
-                        .orElse("none"),
-                    counts.getNumberOfCompletedCheckpoints(),
-                    counts.getNumberOfFailedCheckpoints(),
-                    counts.getNumberOfInProgressCheckpoints(),
-                    Optional.ofNullable(
-                            checkpoints(cluster, job).getHistory().getLatestFailedCheckpoint())
-                        .map(FailedCheckpointStats::getFailureMessage)
-                        .orElse("none")));
-    for (AccessExecutionVertex task : graph.getAllExecutionVertices()) {
-      text.append(
-          "%n%s %s".formatted(task.getTaskNameWithSubtaskIndex(), task.getExecutionState()));
-    }
-    Thread.getAllStackTraces()
-        .forEach(
-            (thread, stack) -> {
-              if (thread.getName().matches("(Source|text to image).*\\)#\\d+")) {
-                text.append("%n%s:".formatted(thread.getName()));
-                Stream.of(stack).limit(12).forEach(at -> text.append("%n  %s".formatted(at)));
-              }
-            });
-    return text.toString();
-  }
-
-  private static long completed(MiniCluster cluster, JobID job) throws Exception {
-    return checkpoints(cluster, job).getCounts().getNumberOfCompletedCheckpoints();
-  }
-
-  private static CompletedCheckpointStats latest(MiniCluster cluster, JobID job) throws Exception {
-    return checkpoints(cluster, job).getHistory().getLatestCompletedCheckpoint();
-  }
-
-  private static CheckpointStatsSnapshot checkpoints(MiniCluster cluster, JobID job)
-      throws Exception {
-    return cluster.getExecutionGraph(job).get().getCheckpointStatsSnapshot();
-  }
-
   private void assertEveryRequestOnce() {
     assertThat(images)
         .extracting(ImageEvent::getId)
@@ -484,40 +380,12 @@ class FullOperatorITCase {
     }
   }
 
-  private static final class Forward
-      extends KeyedProcessFunction<String, PromptEvent, PromptEvent> {
-    private static final long serialVersionUID = 1L;
-
-    @Override
-    public void processElement(PromptEvent prompt, Context context, Collector<PromptEvent> out) {
-      out.collect(prompt);
-    }
-  }
-
   private static final class PromptOfImage implements MapFunction<ImageEvent, PromptEvent> {
     private static final long serialVersionUID = 1L;
 
     @Override
     public PromptEvent map(ImageEvent image) {
       return prompt(Integer.parseInt(image.getId().substring(1)));
-    }
-  }
-
-  /** Both inputs are the same stream; of the second nothing comes through. */
-  private static final class FirstInput
-      implements CoMapFunction<PromptEvent, PromptEvent, PromptEvent> {
-    private static final long serialVersionUID = 1L;
-
-    @Override
-    public PromptEvent map1(PromptEvent prompt) {
-      return prompt;
-    }
-
-    @Override
-    public PromptEvent map2(PromptEvent prompt) {
-      PromptEvent none = PromptEvent.newBuilder(prompt).build();
-      none.setId("");
-      return none;
     }
   }
 
