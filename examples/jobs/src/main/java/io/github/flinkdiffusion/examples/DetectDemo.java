@@ -44,7 +44,7 @@ public final class DetectDemo extends ImageDemo {
   }
 
   @Override
-  ImageReport.Sheet sheet() {
-    return ImageReport.Sheet.FOUND;
+  ReportSheet.Kind sheet() {
+    return ReportSheet.Kind.FOUND;
   }
 }

@@ -41,8 +41,8 @@ public final class EnhanceDemo extends ImageDemo {
   }
 
   @Override
-  ImageReport.Sheet sheet() {
-    return ImageReport.Sheet.ENLARGED;
+  ReportSheet.Kind sheet() {
+    return ReportSheet.Kind.ENLARGED;
   }
 
   @Override

@@ -168,7 +168,7 @@ abstract class ImageDemo implements Callable<Integer> {
   }
 
   /** What the contact sheet shows of each result. */
-  abstract ImageReport.Sheet sheet();
+  abstract ReportSheet.Kind sheet();
 
   /**
    * Refuses a model that does something else than this command shows.

@@ -46,7 +46,7 @@ public final class SegmentDemo extends ImageDemo {
   }
 
   @Override
-  ImageReport.Sheet sheet() {
-    return ImageReport.Sheet.SEGMENTED;
+  ReportSheet.Kind sheet() {
+    return ReportSheet.Kind.SEGMENTED;
   }
 }

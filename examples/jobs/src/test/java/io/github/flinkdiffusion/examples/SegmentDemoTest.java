@@ -94,7 +94,7 @@ class SegmentDemoTest {
     String text =
         new ImageReport(
                 OutputFolder.create(folder.resolve("out")),
-                ImageReport.Sheet.SEGMENTED,
+                ReportSheet.Kind.SEGMENTED,
                 new PayloadStore(PayloadSettings.of(new Configuration())),
                 ShownImage.of(new Configuration(), Map.of()),
                 "m on cpu")
