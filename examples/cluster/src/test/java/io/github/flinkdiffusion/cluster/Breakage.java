@@ -37,6 +37,11 @@ final class Breakage implements AutoCloseable {
     return MOUNTS;
   }
 
+  /** For a round's detail: that a folder which should be full or read-only is gone. */
+  static String standIn() {
+    return MOUNTS ? "" : " (folder gone instead: no mounts here)";
+  }
+
   /** What is there can be read, and nothing can be written. */
   void full(Path folder) throws IOException, InterruptedException {
     if (!MOUNTS) {

@@ -97,7 +97,7 @@ public final class Chaos implements Callable<Integer> {
         chosen,
         folder,
         Breakage.mounts() ? "real" : "stood in for by folders that are gone: no mounts here");
-    List<ChaosRun.Round> all = new ArrayList<>();
+    List<ChaosRound> all = new ArrayList<>();
     boolean right = true;
     try (ChaosRun run = new ChaosRun(folder, chosen, faults, without)) {
       // Ctrl-C and kill: nothing keeps running. Twice is no harm.
@@ -107,9 +107,9 @@ public final class Chaos implements Callable<Integer> {
       if (run.done() > 0) {
         System.out.println("goes on behind round " + run.done());
       }
-      System.out.println(ChaosRun.Round.HEAD);
+      System.out.println(ChaosRound.HEAD);
       for (int number = run.done() + 1; number <= rounds; number++) {
-        ChaosRun.Round round = run.round(number);
+        ChaosRound round = run.round(number);
         System.out.println(round);
         run.ledger().complaints().forEach(complaint -> System.out.println("       " + complaint));
         System.out.flush();
@@ -132,7 +132,7 @@ public final class Chaos implements Callable<Integer> {
     return right ? 0 : 1;
   }
 
-  private static void summary(ChaosRun run, List<ChaosRun.Round> rounds) {
+  private static void summary(ChaosRun run, List<ChaosRound> rounds) {
     Ledger.Books books = run.ledger().books();
     System.out.printf(
         Locale.ROOT,
@@ -152,8 +152,8 @@ public final class Chaos implements Callable<Integer> {
         percentile(rounds, 1));
   }
 
-  private static long percentile(List<ChaosRun.Round> rounds, double share) {
-    long[] sorted = rounds.stream().mapToLong(ChaosRun.Round::seconds).sorted().toArray();
+  private static long percentile(List<ChaosRound> rounds, double share) {
+    long[] sorted = rounds.stream().mapToLong(ChaosRound::seconds).sorted().toArray();
     return sorted.length == 0
         ? 0
         : sorted[Math.min(sorted.length - 1, (int) (share * sorted.length))];

@@ -9,32 +9,18 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.Collections;
-import java.util.Comparator;
 import java.util.EnumMap;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Properties;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
-import java.util.stream.Stream;
-import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.ListOffsetsOptions;
-import org.apache.kafka.clients.admin.ListOffsetsResult.ListOffsetsResultInfo;
-import org.apache.kafka.clients.admin.NewTopic;
-import org.apache.kafka.clients.admin.OffsetSpec;
-import org.apache.kafka.common.IsolationLevel;
-import org.apache.kafka.common.TopicPartition;
 
 /**
  * Jobs of every kind on a cluster of processes, of which something is broken in every round while
@@ -44,7 +30,7 @@ import org.apache.kafka.common.TopicPartition;
  * too: so a run that was ended, or killed, goes on.
  */
 final class ChaosRun implements AutoCloseable {
-  private static final Path HOME = Path.of("../..").toAbsolutePath().normalize();
+  static final Path HOME = Path.of("../..").toAbsolutePath().normalize();
   private static final Duration PATIENCE = Duration.ofMinutes(4);
   private static final long LOOK_MILLIS = 100;
 
@@ -58,8 +44,6 @@ final class ChaosRun implements AutoCloseable {
           ChaosJob.CAPTIONS, 4,
           ChaosJob.LIVE, 4);
 
-  private static final int CAPACITY = 16;
-
   /** Longer than a restart takes, but not much. */
   private static final int TRANSACTION_SECONDS = 70;
 
@@ -72,80 +56,18 @@ final class ChaosRun implements AutoCloseable {
           ChaosRequests.Poison.LARGE_PROMPT,
           ChaosRequests.Poison.LARGE_IMAGE);
 
-  /**
-   * What a round came to.
-   *
-   * @param detail what exactly was broken
-   * @param books of this round alone
-   * @param open partitions that a transaction keeps from being read, when all is answered
-   * @param restarts of all jobs, as far as the JobManagers remember
-   */
-  record Round(
-      int number,
-      Fault fault,
-      String detail,
-      Ledger.Books books,
-      int open,
-      int restarts,
-      long seconds) {
-    static final String HEAD =
-        String.format(
-            Locale.ROOT,
-            "%5s  %-18s %8s %8s %5s %7s %5s %13s %4s %6s %8s %4s  %s",
-            "round",
-            "fault",
-            "requests",
-            "answered",
-            "twice",
-            "missing",
-            "wrong",
-            "images equal",
-            "open",
-            "redone",
-            "restarts",
-            "s",
-            "detail");
-
-    boolean isRight() {
-      return books.missing() == 0
-          && books.twice() == 0
-          && books.wrong() == 0
-          && books.different() == 0
-          && open == 0
-          && (fault != Fault.POISON || restarts == 0);
-    }
-
-    @Override
-    public String toString() {
-      return String.format(
-          Locale.ROOT,
-          "%5d  %-18s %8d %8d %5d %7d %5d %13s %4d %6d %8d %4d  %s",
-          number,
-          fault,
-          books.asked(),
-          books.answered(),
-          books.twice(),
-          books.missing(),
-          books.wrong(),
-          books.images() - books.different() + " of " + books.images(),
-          open,
-          books.redone(),
-          restarts,
-          seconds,
-          detail);
-    }
-  }
-
   private final Path folder;
   private final long seed;
   private final List<Fault> faults;
   private final Set<ChaosRequests.Poison> without;
   private final LocalCluster cluster;
-  private final Properties state = new Properties();
+  private final ChaosParts parts;
+  private final ChaosState state;
+  private final ChaosSubmission submission;
   private final Map<ChaosJob, Integer> lastRestarts = new EnumMap<>(ChaosJob.class);
   private int allRestarts;
   private final Breakage breakage = new Breakage();
-  private String servers;
+  private ChaosTopics topics;
   private FlinkRest rest;
   private Ledger ledger;
   private ChaosFeeder feeder;
@@ -163,6 +85,8 @@ final class ChaosRun implements AutoCloseable {
     this.faults = List.copyOf(faults);
     this.without = Set.copyOf(without);
     Files.createDirectories(this.folder);
+    state = new ChaosState(this.folder, seed);
+    submission = new ChaosSubmission(this.folder, payloads());
     Path configuration = this.folder.resolve("flink.yaml");
     Path libraries = this.folder.resolve("lib.classpath");
     Files.write(configuration, configuration());
@@ -179,6 +103,7 @@ final class ChaosRun implements AutoCloseable {
                 "CLUSTER_HA", "yes",
                 "CLUSTER_CONFIG", configuration.toString(),
                 "CLUSTER_LIB", libraries.toString()));
+    parts = new ChaosParts(cluster, this.folder.resolve("cluster/log"));
   }
 
   private List<String> configuration() {
@@ -218,12 +143,13 @@ final class ChaosRun implements AutoCloseable {
     }
     Files.deleteIfExists(delayFile());
     Files.createDirectories(payloads());
-    load();
+    state.load();
     cluster.run("stop");
     cluster.run("start");
-    servers = cluster.bootstrapServers();
+    String servers = cluster.bootstrapServers();
     rest = cluster.rest();
-    createTopics();
+    topics = new ChaosTopics(servers);
+    topics.create();
     ledger = new Ledger(servers);
     ledger.awaitCaughtUp();
     ChaosRequests requests = new ChaosRequests(seed, folder.resolve("inputs"));
@@ -249,145 +175,34 @@ final class ChaosRun implements AutoCloseable {
   }
 
   private void goOn(ChaosJob job) throws IOException {
-    String before = state.getProperty(job + ".job");
+    String before = state.id(job);
     Path savepoint = null;
     if (before != null) {
       // Ended between its stop and its start, or failed for good.
       savepoint =
-          newest(Path.of(state.getProperty(job + ".savepoints")), "savepoint-")
-              .or(() -> newest(checkpoints().resolve(before), "chk-"))
+          Snapshots.newest(state.savepoints(job), "savepoint-")
+              .or(() -> Snapshots.newest(checkpoints().resolve(before), "chk-"))
               .orElse(null);
     }
     submit(job, savepoint);
   }
 
-  private static Optional<Path> newest(Path folder, String name) {
-    return complete(folder, name).stream().findFirst();
-  }
-
-  /** The snapshots in a folder, the newest first. */
-  private static List<Path> complete(Path folder, String name) {
-    if (!Files.isDirectory(folder)) {
-      return List.of();
-    }
-    try (Stream<Path> all = Files.list(folder)) {
-      return all.filter(path -> path.getFileName().toString().startsWith(name))
-          .filter(path -> Files.exists(path.resolve("_metadata")))
-          .sorted(
-              Comparator.comparingLong(
-                      (Path path) -> path.resolve("_metadata").toFile().lastModified())
-                  .reversed())
-          .toList();
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-  }
-
-  private int parallelism(ChaosJob job) {
-    return Integer.parseInt(
-        state.getProperty(job + ".parallelism", job == ChaosJob.PROMPTS ? "2" : "1"));
-  }
-
   private void submit(ChaosJob job, Path snapshot) throws IOException {
-    List<String> command = new ArrayList<>(List.of("flink", "run", "--detached", "-t", "remote"));
-    if (snapshot != null) {
-      command.addAll(List.of("-s", snapshot.toUri().toString()));
-    }
-    command.addAll(
-        List.of(
-            "-p",
-            Integer.toString(parallelism(job)),
-            "-Ddiffusion.model.folder=" + HOME.resolve(job.model()),
-            "-Ddiffusion.device=cpu",
-            "-Ddiffusion.capacity=" + CAPACITY,
-            "-Ddiffusion.batch.rows=8",
-            "-Ddiffusion.progress.every-steps=1",
-            "-Ddiffusion.payload.store=" + SlowFileSystem.SCHEME + "://" + payloads(),
-            "-Ddiffusion.payload.allowed-prefixes=file://%s;%s://%s"
-                .formatted(
-                    folder.resolve("inputs"), SlowFileSystem.SCHEME, folder.resolve("inputs")),
-            "-Ddiffusion.kafka.transactional-id-prefix=" + job.prefix().replaceAll("-$", "")));
-    command.addAll(job.options());
-    if (job == ChaosJob.ADAPTERS) {
-      command.add("-Ddiffusion.loras.allowed=" + ChaosLoras.allowed(folder.resolve("loras")));
-    }
-    command.addAll(List.of("-c", job.program(), jar().toString(), job.prefix()));
+    List<String> command =
+        submission.command(job, state.parallelism(job), Optional.ofNullable(snapshot));
     String id = LocalCluster.jobId(cluster.run(command.toArray(String[]::new)));
-    state.setProperty(job + ".job", id);
-    state.setProperty(job + ".savepoints", savepoints(job, id).toString());
-    save();
+    state.isSubmitted(job, id, submission.savepoints(job, id));
     lastRestarts.put(job, 0);
-  }
-
-  /** A folder of its own for each job: what is in it is the newest that there is of this job. */
-  private Path savepoints(ChaosJob job, String id) {
-    return folder.resolve("cluster/savepoints").resolve(job.letter() + "-" + id);
-  }
-
-  private static Path jar() throws IOException {
-    try (Stream<Path> files = Files.list(HOME.resolve("examples/jobs/target"))) {
-      return files
-          .filter(
-              file -> file.getFileName().toString().matches("flink-diffusion-examples-.*\\.jar"))
-          .filter(file -> !file.toString().matches(".*(sources|javadoc|tests).*"))
-          .findFirst()
-          .orElseThrow(() -> new IOException("The job's jar is missing: build examples/jobs."));
-    }
-  }
-
-  private void createTopics() throws InterruptedException, ExecutionException {
-    try (Admin admin = admin()) {
-      Set<String> present = admin.listTopics().names().get();
-      List<NewTopic> missing = new ArrayList<>();
-      for (ChaosJob job : ChaosJob.values()) {
-        for (String name : job.topicNames()) {
-          if (!present.contains(name)) {
-            missing.add(
-                new NewTopic(name, Optional.of(ChaosJob.PARTITIONS), Optional.of((short) 1))
-                    .configs(Map.of("max.message.bytes", Integer.toString(16 << 20))));
-          }
-        }
-      }
-      admin.createTopics(missing).all().get();
-    }
-  }
-
-  private Admin admin() {
-    return Admin.create(Map.of("bootstrap.servers", servers));
-  }
-
-  private void load() throws IOException {
-    Path file = folder.resolve("state.properties");
-    if (Files.exists(file)) {
-      try (var in = Files.newInputStream(file)) {
-        state.load(in);
-      }
-      if (!Long.toString(seed).equals(state.getProperty("seed"))) {
-        throw new IOException(
-            "The run in %s has the seed %s, not %d: give that one, or another --folder."
-                .formatted(folder, state.getProperty("seed"), seed));
-      }
-    }
-    state.setProperty("seed", Long.toString(seed));
-    save();
-  }
-
-  private void save() throws IOException {
-    Path written = folder.resolve("state.properties.new");
-    try (var out = Files.newOutputStream(written)) {
-      state.store(out, null);
-    }
-    Files.move(written, folder.resolve("state.properties"), StandardCopyOption.ATOMIC_MOVE);
   }
 
   /** How many rounds are done, in earlier runs too. */
   int done() {
-    return Integer.parseInt(state.getProperty("rounds", "0"));
+    return state.rounds();
   }
 
   // ------------------------------------------------------------------ a round
 
-  Round round(int number) throws Exception {
+  ChaosRound round(int number) throws Exception {
     long begin = System.nanoTime();
     Random random = new Random(seed * 1_000_003 + number);
     Fault fault = Fault.of(seed, number, faults);
@@ -410,9 +225,9 @@ final class ChaosRun implements AutoCloseable {
     until("requests are answered again", () -> ledger.books().answered() >= answered + 8);
     feeder.feed(false);
     boolean complete = answersCome();
-    int open = complete ? awaitNoneOpen() : openTransactions();
-    Round round =
-        new Round(
+    int open = complete ? awaitNoneOpen() : topics.open();
+    ChaosRound round =
+        new ChaosRound(
             number,
             fault,
             detail + note,
@@ -420,8 +235,7 @@ final class ChaosRun implements AutoCloseable {
             open,
             restarts() - restartsBefore,
             Duration.ofNanos(System.nanoTime() - begin).toSeconds());
-    state.setProperty("rounds", Integer.toString(number));
-    save();
+    state.roundIsDone(number);
     Files.writeString(
         folder.resolve("rounds.txt"),
         round + "\n",
@@ -432,11 +246,12 @@ final class ChaosRun implements AutoCloseable {
 
   private String apply(Fault fault, Random random) throws Exception {
     return switch (fault) {
-      case KILL_TASKMANAGER -> kill(List.of("taskmanager-" + (1 + random.nextInt(2))), random);
+      case KILL_TASKMANAGER ->
+          parts.kill(List.of("taskmanager-" + (1 + random.nextInt(2))), random);
       case KILL_JOBMANAGER -> killLeader();
-      case KILL_BROKER -> kill(List.of(LocalCluster.BROKER), random);
+      case KILL_BROKER -> parts.kill(List.of(LocalCluster.BROKER), random);
       case KILL_ALL ->
-          kill(
+          parts.kill(
               List.of(
                   "taskmanager-1",
                   "taskmanager-2",
@@ -447,41 +262,41 @@ final class ChaosRun implements AutoCloseable {
               random);
       case PAUSE_TASKMANAGER ->
           // Beyond the heartbeat's time-out: its tasks run elsewhere when it comes back.
-          pause("taskmanager-" + (1 + random.nextInt(2)), 3 + random.nextInt(17));
-      case PAUSE_JOBMANAGER -> pause(leader(), 3 + random.nextInt(12));
-      case PAUSE_BROKER -> pause(LocalCluster.BROKER, 3 + random.nextInt(8));
+          parts.pause("taskmanager-" + (1 + random.nextInt(2)), 3 + random.nextInt(17));
+      case PAUSE_JOBMANAGER -> parts.pause(parts.leader(), 3 + random.nextInt(12));
+      case PAUSE_BROKER -> parts.pause(LocalCluster.BROKER, 3 + random.nextInt(8));
       case RESCALE -> rescale(ChaosJob.values()[random.nextInt(ChaosJob.values().length)]);
       case CHECKPOINTS_FULL -> {
         breakage.full(checkpoints());
-        yield hold(4 + random.nextInt(6)) + standIn();
+        yield ChaosParts.hold(4 + random.nextInt(6)) + Breakage.standIn();
       }
       case CHECKPOINTS_GONE -> {
         breakage.gone(checkpoints());
-        yield hold(4 + random.nextInt(6));
+        yield ChaosParts.hold(4 + random.nextInt(6));
       }
       case PAYLOADS_FULL -> {
         breakage.emptied(payloads());
         breakage.full(payloads());
-        yield hold(4 + random.nextInt(6)) + standIn();
+        yield ChaosParts.hold(4 + random.nextInt(6)) + Breakage.standIn();
       }
       case PAYLOADS_READ_ONLY -> {
         breakage.emptied(payloads());
         breakage.readOnly(payloads());
-        yield hold(4 + random.nextInt(6)) + standIn();
+        yield ChaosParts.hold(4 + random.nextInt(6)) + Breakage.standIn();
       }
       case PAYLOADS_SLOW -> {
         int millis = 500 + random.nextInt(1500);
         breakage.emptied(payloads());
         breakage.slow(delayFile(), millis);
-        yield millis + " ms a call, " + hold(6 + random.nextInt(6));
+        yield millis + " ms a call, " + ChaosParts.hold(6 + random.nextInt(6));
       }
       case SCRATCH_FULL -> {
         breakage.full(folder.resolve("cluster/tmp"));
-        yield hold(4 + random.nextInt(6)) + standIn();
+        yield ChaosParts.hold(4 + random.nextInt(6)) + Breakage.standIn();
       }
       case OUTAGE -> {
         cluster.run("kill", LocalCluster.BROKER);
-        String detail = hold(TRANSACTION_SECONDS + 10);
+        String detail = ChaosParts.hold(TRANSACTION_SECONDS + 10);
         cluster.run("start", LocalCluster.BROKER);
         yield "broker, " + detail;
       }
@@ -498,98 +313,40 @@ final class ChaosRun implements AutoCloseable {
     feeder.sendAllPoison(others);
   }
 
-  private static String standIn() {
-    return Breakage.mounts() ? "" : " (folder gone instead: no mounts here)";
-  }
-
-  private static String hold(int seconds) throws InterruptedException {
-    Thread.sleep(seconds * 1000L);
-    return seconds + " s";
-  }
-
-  private String kill(List<String> parts, Random random) throws InterruptedException {
-    cluster.run(Stream.concat(Stream.of("kill"), parts.stream()).toArray(String[]::new));
-    int seconds = random.nextInt(4);
-    Thread.sleep(seconds * 1000L);
-    cluster.run(Stream.concat(Stream.of("start"), reversed(parts).stream()).toArray(String[]::new));
-    return parts.size() > 1 ? "" : parts.get(0) + ", back after " + seconds + " s";
-  }
-
-  private static List<String> reversed(List<String> parts) {
-    List<String> reversed = new ArrayList<>(parts);
-    Collections.reverse(reversed);
-    return reversed;
-  }
-
   /** The standby has to be at work before the killed one comes back. */
   private String killLeader() throws Exception {
-    String leader = leader();
+    String leader = parts.leader();
     long begin = System.nanoTime();
     cluster.run("kill", leader);
     until(
         "the other JobManager leads",
-        () -> !leader().equals(leader) && rest.jobs().size() == ChaosJob.values().length);
+        () -> !parts.leader().equals(leader) && rest.jobs().size() == ChaosJob.values().length);
     long seconds = Duration.ofNanos(System.nanoTime() - begin).toSeconds();
     awaitRunning();
     cluster.run("start", leader);
     return leader + ", the other one leads after " + seconds + " s";
   }
 
-  /** The JobManager whose log says last that it got the lead. */
-  private String leader() throws IOException {
-    String last = "";
-    String leader = "jobmanager";
-    for (String part : List.of("jobmanager", "jobmanager-2")) {
-      Path log = folder.resolve("cluster/log/" + part + ".log");
-      if (Files.exists(log)) {
-        try (Stream<String> lines = Files.lines(log)) {
-          String granted =
-              lines
-                  .filter(line -> line.contains("DispatcherRunner was granted leadership"))
-                  .reduce("", (a, b) -> b);
-          if (granted.compareTo(last) > 0) {
-            last = granted;
-            leader = part;
-          }
-        }
-      }
-    }
-    return leader;
-  }
-
-  private String pause(String part, int seconds) throws InterruptedException {
-    cluster.run("pause", part);
-    try {
-      Thread.sleep(seconds * 1000L);
-    } finally {
-      cluster.run("resume", part);
-    }
-    return part + ", " + seconds + " s";
-  }
-
   private String rescale(ChaosJob job) throws Exception {
-    int from = parallelism(job);
+    int from = state.parallelism(job);
     int to = 3 - from;
-    String id = id(job);
-    Path savepoints = savepoints(job, id);
+    String id = state.id(job);
+    Path savepoints = submission.savepoints(job, id);
     until("the job stops with a savepoint", () -> rest.stopWithSavepoint(id, savepoints, PATIENCE));
-    state.setProperty(job + ".parallelism", Integer.toString(to));
-    save();
-    submit(job, newest(savepoints, "savepoint-").orElseThrow());
+    state.setParallelism(job, to);
+    submit(job, Snapshots.newest(savepoints, "savepoint-").orElseThrow());
     return job.name().toLowerCase(Locale.ROOT) + ", from " + from + " to " + to;
   }
 
   // ------------------------------------------------------------------ looking
 
-  private String id(ChaosJob job) {
-    return state.getProperty(job + ".job");
-  }
-
   /** Until requests are in mid-flight, somewhere between two checkpoints. */
   private void awaitLoad(Random random) throws Exception {
     for (ChaosJob job : ChaosJob.values()) {
-      long checkpoint = rest.checkpoints(id(job)).lastCompleted();
-      until("a checkpoint completes", () -> rest.checkpoints(id(job)).lastCompleted() > checkpoint);
+      long checkpoint = rest.checkpoints(state.id(job)).lastCompleted();
+      until(
+          "a checkpoint completes",
+          () -> rest.checkpoints(state.id(job)).lastCompleted() > checkpoint);
     }
     long steps = ledger.stepEvents() + 1 + random.nextInt(40);
     until("requests are denoised", () -> ledger.stepEvents() >= steps);
@@ -597,7 +354,7 @@ final class ChaosRun implements AutoCloseable {
 
   private void awaitRunning() throws Exception {
     for (ChaosJob job : ChaosJob.values()) {
-      until(job + " runs", () -> rest.job(id(job)).allTasksRun());
+      until(job + " runs", () -> rest.job(state.id(job)).allTasksRun());
     }
   }
 
@@ -620,44 +377,18 @@ final class ChaosRun implements AutoCloseable {
 
   private int awaitNoneOpen() throws Exception {
     try {
-      until("no transaction is open", () -> openTransactions() == 0);
+      until("no transaction is open", () -> topics.open() == 0);
     } catch (IllegalStateException e) {
       note += "; " + e.getMessage();
     }
-    return openTransactions();
-  }
-
-  /** Partitions in which something is written that readers of committed records cannot reach. */
-  private int openTransactions() throws InterruptedException, ExecutionException {
-    Map<TopicPartition, OffsetSpec> ends = new HashMap<>();
-    for (ChaosJob job : ChaosJob.values()) {
-      for (String topic : job.topicNames()) {
-        for (int partition = 0; partition < ChaosJob.PARTITIONS; partition++) {
-          ends.put(new TopicPartition(topic, partition), OffsetSpec.latest());
-        }
-      }
-    }
-    try (Admin admin = admin()) {
-      Map<TopicPartition, ListOffsetsResultInfo> stable =
-          admin
-              .listOffsets(ends, new ListOffsetsOptions(IsolationLevel.READ_COMMITTED))
-              .all()
-              .get();
-      Map<TopicPartition, ListOffsetsResultInfo> last =
-          admin
-              .listOffsets(ends, new ListOffsetsOptions(IsolationLevel.READ_UNCOMMITTED))
-              .all()
-              .get();
-      return (int)
-          ends.keySet().stream().filter(p -> stable.get(p).offset() < last.get(p).offset()).count();
-    }
+    return topics.open();
   }
 
   /** Of all jobs since this run began. */
   private int restarts() {
     for (ChaosJob job : ChaosJob.values()) {
       try {
-        int now = rest.restarts(id(job));
+        int now = rest.restarts(state.id(job));
         int before = lastRestarts.getOrDefault(job, 0);
         // A JobManager that took over counts from 0, as does a job that was submitted anew.
         allRestarts += now < before ? now : now - before;
@@ -697,7 +428,7 @@ final class ChaosRun implements AutoCloseable {
   /** As the exception says, and docs/OPERATE.md: from the checkpoint before. */
   private void recoverLostTransactions() throws Exception {
     for (ChaosJob job : ChaosJob.values()) {
-      String id = id(job);
+      String id = state.id(job);
       if (id == null) {
         continue;
       }
@@ -713,7 +444,7 @@ final class ChaosRun implements AutoCloseable {
         continue;
       }
       String failing = "chk-" + restored.path("id").asLong();
-      List<Path> all = complete(checkpoints().resolve(id), "chk-");
+      List<Path> all = Snapshots.complete(checkpoints().resolve(id), "chk-");
       Optional<Path> older =
           all.stream()
               .dropWhile(path -> !path.getFileName().toString().equals(failing))
