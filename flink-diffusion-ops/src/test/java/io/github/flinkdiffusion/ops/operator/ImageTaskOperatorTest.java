@@ -233,4 +233,29 @@ class ImageTaskOperatorTest extends ImageTaskCase {
           .containsExactly(tuple("wood", 32L), tuple("sea", 16L), tuple("sand", 16L));
     }
   }
+
+  @Test
+  void areasBelowTheModelsLeastAreNoRegionsAndStayInTheMask() throws Exception {
+    float[] shares = new float[3 * 4 * 4];
+    for (int i = 0; i < 16; i++) {
+      shares[(i < 4 ? 0 : i < 8 ? 1 : 2) * 16 + i] = 1;
+    }
+    ClassMap classes =
+        new ClassMap(
+            ClassMap.Encoding.ONE_HOT,
+            List.of("sea", "sand", "wood"),
+            ClassMap.colors(3),
+            OptionalInt.empty(),
+            17);
+    FakeUpscalers masks = new FakeUpscalers(3, DIGEST, false, classes);
+    try (ImageSubtask subtask = new ImageSubtask(masks, settings(), devices).open()) {
+      subtask.task(task("a", new Raster(3, 4, 4, shares), "image/png").build());
+      subtask.settle();
+      ImageEvent event = subtask.images().get(0);
+      assertThat(event.getRegions().getItems())
+          .extracting(Region::getLabel)
+          .containsExactly("wood");
+      assertThat(Math.round(read(event.getMask()).at(0, 3, 5) * 255)).isEqualTo(1);
+    }
+  }
 }

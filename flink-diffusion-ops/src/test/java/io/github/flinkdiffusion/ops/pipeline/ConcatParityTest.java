@@ -132,6 +132,15 @@ class ConcatParityTest {
     }
   }
 
+  @Test
+  void aFolderSaysWhichAreasAreTooSmall() throws IOException {
+    copy(MODELS.resolve("tiny-concat-one-hot"), folder);
+    change(folder.resolve("model_index.json"), index -> index.put("minimum_region", 9));
+    try (DiffusionPipeline pipeline = Pipelines.open(folder, SETTINGS)) {
+      assertThat(classes(pipeline, 3).leastPixels()).isEqualTo(9);
+    }
+  }
+
   private static ClassMap classes(DiffusionPipeline pipeline, int channels) {
     GenerationRequest request =
         pipeline.model().prepare(spec(Raster.filled(channels, 16, 12, 0), 1));
@@ -181,6 +190,9 @@ class ConcatParityTest {
     "tiny-concat-segmentation, minimum_certainty, '\"high\"'",
     "tiny-concat-one-hot, minimum_certainty, 0.9",
     "tiny-concat-palette, minimum_certainty, 0.9",
+    "tiny-concat-one-hot, minimum_region, 0",
+    "tiny-concat-one-hot, minimum_region, 1000001",
+    "tiny-concat-one-hot, minimum_region, '\"large\"'",
     "tiny-concat-one-hot, labels, null",
     "tiny-concat-one-hot, background, 4",
     "tiny-concat-one-hot, background, -2",

@@ -545,7 +545,7 @@ public record Composition(
   }
 
   static RegionFinder finder(ClassMap map) {
-    return new RegionFinder(map, RegionFinder.Limits.DEFAULT);
+    return new RegionFinder(map, RegionFinder.Limits.DEFAULT.withLeastPixels(map.leastPixels()));
   }
 
   /** What a model has drawn, and not what the image had before. */

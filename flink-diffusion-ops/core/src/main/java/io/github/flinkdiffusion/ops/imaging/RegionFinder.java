@@ -43,6 +43,11 @@ final class RegionFinder {
     /** About half a megabyte of outlines. */
     public static final Limits DEFAULT = new Limits(1000, 1, 20_000);
 
+    /** The same, where areas are to have so many pixels. */
+    public Limits withLeastPixels(long pixels) {
+      return new Limits(regions, pixels, points);
+    }
+
     public Limits {
       if (regions < 0 || leastPixels < 1 || points < 0) {
         throw new IllegalArgumentException(

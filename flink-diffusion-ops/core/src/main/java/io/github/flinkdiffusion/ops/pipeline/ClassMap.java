@@ -28,10 +28,16 @@ import org.apache.flink.annotation.Internal;
  * @param palette a color for each class: of the samples, if that is the encoding, and for people
  * @param background number of the class that is nothing in particular; empty if every class is
  *     something
+ * @param leastPixels of a connected area of a class, so that it counts as something that was found;
+ *     1 or more
  */
 @Internal
 public record ClassMap(
-    Encoding encoding, List<String> labels, List<Rgb> palette, OptionalInt background) {
+    Encoding encoding,
+    List<String> labels,
+    List<Rgb> palette,
+    OptionalInt background,
+    int leastPixels) {
 
   /** Classes that there can be: their numbers go into pictures of 8 bits. */
   public static final int MOST_CLASSES = 256;
@@ -70,6 +76,15 @@ public record ClassMap(
       throw new IllegalArgumentException(
           "Background is class %d of %d".formatted(background.getAsInt(), classes));
     }
+    if (leastPixels < 1) {
+      throw new IllegalArgumentException("Areas of at least %d pixels".formatted(leastPixels));
+    }
+  }
+
+  /** Areas of any size count. */
+  public ClassMap(
+      Encoding encoding, List<String> labels, List<Rgb> palette, OptionalInt background) {
+    this(encoding, labels, palette, background, 1);
   }
 
   /** Something and what is around it: white on black. */

@@ -18,13 +18,20 @@ import java.util.OptionalInt;
  * means a class, one of {@code mask}, {@code one_hot} and {@code palette}; {@code labels}, names of
  * the classes by their numbers, which a mask may leave out; {@code palette}, a color of red, green
  * and blue, 0 to 255, for each class, which only samples of colors need; {@code background}, the
- * number of the class that is nothing in particular, 0 unless it says otherwise, -1 for none.
+ * number of the class that is nothing in particular, 0 unless it says otherwise, -1 for none;
+ * {@code minimum_region}, the pixels of the smallest area that is a region of the result, 1 unless
+ * it says otherwise.
  */
 final class DeclaredClasses {
   private static final String TARGET = "sample_target";
   private static final String LABELS = "labels";
   private static final String PALETTE = "palette";
   private static final String BACKGROUND = "background";
+  private static final String MINIMUM_REGION = "minimum_region";
+
+  /** A thousand by a thousand: what is larger is no speck. */
+  private static final int MOST_LEAST_PIXELS = 1_000_000;
+
   private static final List<String> OF_A_MASK = List.of("background", "mask");
 
   private DeclaredClasses() {}
@@ -49,7 +56,11 @@ final class DeclaredClasses {
     }
     ClassMap map =
         new ClassMap(
-            encoding, labels, palette(index, encoding, labels.size()), background(index, labels));
+            encoding,
+            labels,
+            palette(index, encoding, labels.size()),
+            background(index, labels),
+            leastPixels(index));
     if (map.sampleChannels() != channels) {
       throw unet.unsupported(
           "out_channels",
@@ -84,6 +95,15 @@ final class DeclaredClasses {
           "the number of a class, 0 to %d, or -1 for none".formatted(labels.size() - 1));
     }
     return background < 0 ? OptionalInt.empty() : OptionalInt.of(background);
+  }
+
+  private static int leastPixels(Config index) {
+    int pixels = index.integer(MINIMUM_REGION, 1);
+    if (pixels < 1 || pixels > MOST_LEAST_PIXELS) {
+      throw index.unsupported(
+          MINIMUM_REGION, pixels, "a number of pixels, 1 to %d".formatted(MOST_LEAST_PIXELS));
+    }
+    return pixels;
   }
 
   private static List<Rgb> palette(Config index, ClassMap.Encoding encoding, int classes) {
