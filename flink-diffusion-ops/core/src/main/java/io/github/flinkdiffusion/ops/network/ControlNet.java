@@ -70,7 +70,8 @@ public final class ControlNet {
     Value dtype = at.parameter("conv_in.bias", first);
     Value tokens = m.castAs(inputs.context(), dtype);
     Value time =
-        unet.timeEmbedding(at, inputs.timestep(), tokens, null, inputs.conditions(), dtype);
+        new UNetTimeEmbedding(way)
+            .emit(at, inputs.timestep(), tokens, null, inputs.conditions(), dtype);
     Value x = m.castAs(inputs.sample(), dtype);
     x = at.conv3x3("conv_in", x, way.inChannels(), first);
     Value seen = embedded(at.child("controlnet_cond_embedding"), m.castAs(image, dtype), first);
@@ -80,16 +81,17 @@ public final class ControlNet {
       seen = m.add(seen, kindShift(at, seen, kinds, first));
     }
     x = m.add(x, seen);
-    List<UNet2DCondition.Skip> skips = unet.down(at, x, time, tokens);
+    ConditionedLevels levels = new ConditionedLevels(way);
+    ConditionedLevels.Seen beside =
+        new ConditionedLevels.Seen(time, tokens, Transformer2D.Beside.NOTHING);
+    List<ConditionedLevels.Skip> skips = levels.down(at, x, beside);
     int last = way.blockOutChannels().get(way.levels() - 1);
     Value bottom = skips.get(skips.size() - 1).value();
-    Value middle =
-        unet.middle(
-            at.child("mid_block"), bottom, last, time, tokens, Transformer2D.Beside.NOTHING);
+    Value middle = levels.middle(at.child("mid_block"), bottom, last, beside);
     Value factors = scales == null ? null : m.castAs(scales, dtype);
     List<Value> residuals = new ArrayList<>();
     for (int i = 0; i < skips.size(); i++) {
-      UNet2DCondition.Skip skip = skips.get(i);
+      ConditionedLevels.Skip skip = skips.get(i);
       Value own =
           at.conv1x1("controlnet_down_blocks." + i, skip.value(), skip.channels(), skip.channels());
       residuals.add(scaled(m, own, factors, i));

@@ -4,19 +4,11 @@
  */
 package io.github.flinkdiffusion.ops.network;
 
-import static io.github.flinkdiffusion.ops.network.ResnetBlock.Resampling.DOWN;
-import static io.github.flinkdiffusion.ops.network.ResnetBlock.Resampling.NONE;
-import static io.github.flinkdiffusion.ops.network.ResnetBlock.Resampling.UP;
-
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
-import java.util.ArrayDeque;
-import java.util.ArrayList;
-import java.util.Deque;
-import java.util.Iterator;
+import io.github.flinkdiffusion.ops.network.ConditionedLevels.Cut;
 import java.util.List;
-import java.util.stream.IntStream;
 import org.apache.flink.annotation.Internal;
 
 /** diffusers' UNet2DConditionModel: the denoising network of the Stable Diffusion family. */
@@ -29,9 +21,11 @@ public final class UNet2DCondition implements CachingNetwork {
   public static final String GUIDED = "guided";
 
   private final UNet2DConditionConfig config;
+  private final ConditionedLevels levels;
 
   public UNet2DCondition(UNet2DConditionConfig config) {
     this.config = config;
+    this.levels = new ConditionedLevels(config);
   }
 
   /**
@@ -95,12 +89,7 @@ public final class UNet2DCondition implements CachingNetwork {
 
   /** Whether FreeU changes anything: it does on the first two levels of the way up. */
   public boolean hasFreeU() {
-    return IntStream.range(0, Math.min(FreeU.LEVELS, config.levels())).anyMatch(this::hasFreeU);
-  }
-
-  private boolean hasFreeU(int up) {
-    UNetBlock kind = config.up().get(up);
-    return up < FreeU.LEVELS && (kind == UNetBlock.CROSS || kind == UNetBlock.PLAIN);
+    return levels.hasFreeU();
   }
 
   private GuidedUNet guided(Method method) {
@@ -138,10 +127,7 @@ public final class UNet2DCondition implements CachingNetwork {
 
   @Override
   public int cacheBranches() {
-    if (config.hasKBlocks()) {
-      return 0;
-    }
-    return config.layersPerBlock().stream().mapToInt(Integer::intValue).sum() + config.levels();
+    return config.hasKBlocks() ? 0 : levels.skips();
   }
 
   private void method(Graph graph, String name, boolean grounded) {
@@ -163,24 +149,6 @@ public final class UNet2DCondition implements CachingNetwork {
 
   Inputs inputs(Method forward) {
     return inputs(forward, false);
-  }
-
-  /** Where features are taken from the network, or put into it. */
-  private static final class Cut {
-    static final Cut NONE = new Cut(-1, null);
-
-    private final int branch;
-
-    /** Null where they are computed. */
-    private final Value given;
-
-    /** Null until they are computed, or where they are given. */
-    private Value made;
-
-    Cut(int branch, Value given) {
-      this.branch = branch;
-      this.given = given;
-    }
   }
 
   private Inputs inputs(Method forward, boolean grounded) {
@@ -331,7 +299,8 @@ public final class UNet2DCondition implements CachingNetwork {
         config
             .projection()
             .emit(at.child("encoder_hid_proj"), given, image, config.crossAttentionDim());
-    Value time = timeEmbedding(at, inputs.timestep(), given, image, conditions, dtype);
+    Value time =
+        new UNetTimeEmbedding(config).emit(at, inputs.timestep(), given, image, conditions, dtype);
     Value x = config.centerInput() ? m.add(m.multiply(sample, 2), -1) : sample;
     x = m.castAs(x, dtype);
     if (config.addition().seesHint()) {
@@ -339,12 +308,13 @@ public final class UNet2DCondition implements CachingNetwork {
       x = m.concatenate(1, x, config.addition().hint(at.child("add_embedding"), hint));
     }
     x = conv(at, "conv_in", x, config.inChannels(), first, config.convInKernel());
-    Transformer2D.Beside beside =
-        new Transformer2D.Beside(grounding(at, conditions, dtype), more.images(), more.changes());
-    x =
-        config.hasKBlocks()
-            ? kLevels(at, x, time, tokens, beside)
-            : levels(at, x, time, tokens, beside, cut, more);
+    ConditionedLevels.Seen seen =
+        new ConditionedLevels.Seen(
+            time,
+            tokens,
+            new Transformer2D.Beside(
+                grounding(at, conditions, dtype), more.images(), more.changes()));
+    x = config.hasKBlocks() ? kLevels(at, x, seen) : levels.emit(at, x, seen, cut, more);
     if (config.groups() > 0) {
       Value normed = at.groupNorm("conv_norm_out", x, first, config.groups(), config.epsilon());
       x = config.activation().apply(m, normed);
@@ -352,12 +322,12 @@ public final class UNet2DCondition implements CachingNetwork {
     return conv(at, "conv_out", x, first, config.outChannels(), config.convOutKernel());
   }
 
-  private Value kLevels(Scope at, Value x, Value time, Value tokens, Transformer2D.Beside beside) {
-    KLevels levels = new KLevels(config);
+  private Value kLevels(Scope at, Value x, ConditionedLevels.Seen seen) {
+    KLevels kLevels = new KLevels(config);
     int last = config.blockOutChannels().get(config.levels() - 1);
-    Value bottom = levels.down(at, x, time, tokens);
-    Value middle = middle(at.child("mid_block"), bottom, last, time, tokens, beside);
-    return levels.up(at, middle, time, tokens);
+    Value bottom = kLevels.down(at, x, seen.time(), seen.tokens());
+    Value middle = levels.middle(at.child("mid_block"), bottom, last, seen);
+    return kLevels.up(at, middle, seen.time(), seen.tokens());
   }
 
   private Transformer2D.Grounding grounding(Scope at, Conditions conditions, Value dtype) {
@@ -372,351 +342,7 @@ public final class UNet2DCondition implements CachingNetwork {
         m.castAs(m.unsqueeze(m.unsqueeze(objects.gate(), 1), 2), dtype));
   }
 
-  /** From an image of the first level's channels to another. */
-  private Value levels(
-      Scope at,
-      Value image,
-      Value time,
-      Value tokens,
-      Transformer2D.Beside beside,
-      Cut cut,
-      More more) {
-    Residuals residuals = more.residuals();
-    Deque<Skip> skips = new ArrayDeque<>();
-    skips.push(new Skip(image, config.blockOutChannels().get(0)));
-    if (cut.given != null) {
-      down(at, time, tokens, beside, skips, cut.branch + 1, List.of());
-      return up(at, null, time, tokens, beside, skips, cut);
-    }
-    down(at, time, tokens, beside, skips, Integer.MAX_VALUE, more.features());
-    Skip last = skips.peek();
-    Value x = middle(at.child("mid_block"), last.value(), last.channels(), time, tokens, beside);
-    if (more.features().size() > config.levels()) {
-      x = at.method().add(x, more.features().get(config.levels()));
-    }
-    if (residuals == null) {
-      return up(at, x, time, tokens, beside, skips, cut);
-    }
-    Deque<Skip> sums = new ArrayDeque<>();
-    Iterator<Value> added = residuals.down().iterator();
-    for (Iterator<Skip> made = skips.descendingIterator(); made.hasNext(); ) {
-      Skip skip = made.next();
-      sums.push(new Skip(at.method().add(skip.value(), added.next()), skip.channels()));
-    }
-    Value sum = at.method().add(x, residuals.middle());
-    return up(at, sum, time, tokens, beside, sums, cut);
-  }
-
-  /** The whole encoder, from an image of the first level's channels; its skips, in order. */
-  List<Skip> down(Scope at, Value image, Value time, Value tokens) {
-    Deque<Skip> skips = new ArrayDeque<>();
-    skips.push(new Skip(image, config.blockOutChannels().get(0)));
-    down(at, time, tokens, Transformer2D.Beside.NOTHING, skips, Integer.MAX_VALUE, List.of());
-    List<Skip> made = new ArrayList<>();
-    skips.descendingIterator().forEachRemaining(made::add);
-    return made;
-  }
-
-  /**
-   * The encoder, from the one skip that is there.
-   *
-   * @param most skips after which it ends
-   * @param features see {@link More}
-   */
-  private void down(
-      Scope at,
-      Value time,
-      Value tokens,
-      Transformer2D.Beside beside,
-      Deque<Skip> skips,
-      int most,
-      List<Value> features) {
-    Value x = skips.peek().value();
-    int channels = skips.peek().channels();
-    int levels = config.levels();
-    for (int level = 0; level < levels; level++) {
-      Scope block = at.child("down_blocks", level);
-      UNetBlock kind = config.down().get(level);
-      int out = config.blockOutChannels().get(level);
-      for (int i = 0; i < config.layersPerBlock().get(level) && skips.size() < most; i++) {
-        x = resnet(kind, channels, out, NONE).emit(block.child("resnets", i), x, time);
-        channels = out;
-        Scope attention = block.child("attentions", i);
-        if (kind == UNetBlock.CROSS) {
-          x =
-              transformer(level, config.transformerLayers().get(level).get(i))
-                  .emit(attention, x, tokens, beside);
-        } else if (kind == UNetBlock.SIMPLE_CROSS) {
-          x = addedKv(level, config.heads().get(level)).emit(attention, x, tokens);
-        }
-        if (level < features.size()
-            && kind == UNetBlock.CROSS
-            && i == config.layersPerBlock().get(level) - 1) {
-          x = at.method().add(x, features.get(level));
-        }
-        skips.push(new Skip(x, channels));
-      }
-      if (level < levels - 1 && skips.size() < most) {
-        Scope downsampler = block.child("downsamplers.0");
-        x =
-            kind.resamplesInResnets()
-                ? resnet(kind, channels, channels, DOWN).emit(downsampler, x, time)
-                : downsampler.halved(x, channels, config.symmetricPadding());
-        skips.push(new Skip(x, channels));
-      }
-      if (level < features.size() && kind != UNetBlock.CROSS) {
-        x = at.method().add(x, features.get(level));
-        skips.pop();
-        skips.push(new Skip(x, channels));
-      }
-    }
-  }
-
-  /**
-   * The decoder.
-   *
-   * @param bottom what the middle gives; null where the cut's features take the place of all that
-   *     comes before them
-   * @param skips of the encoder, those outside of the cut alone where it has features
-   */
-  private Value up(
-      Scope at,
-      Value bottom,
-      Value time,
-      Value tokens,
-      Transformer2D.Beside beside,
-      Deque<Skip> skips,
-      Cut cut) {
-    Method m = at.method();
-    Value x = bottom;
-    int levels = config.levels();
-    int channels = config.blockOutChannels().get(levels - 1);
-    int skipsLeft = config.layersPerBlock().stream().mapToInt(Integer::intValue).sum() + levels;
-    for (int up = 0; up < levels; up++) {
-      int level = levels - 1 - up;
-      Scope block = at.child("up_blocks", up);
-      UNetBlock kind = config.up().get(up);
-      int out = config.blockOutChannels().get(level);
-      for (int i = 0; i <= config.layersPerBlock().get(level); i++) {
-        skipsLeft--;
-        if (skipsLeft == cut.branch) {
-          if (cut.given == null) {
-            cut.made = x;
-          } else {
-            x = m.castAs(cut.given, skips.peek().value());
-          }
-        }
-        if (x == null) {
-          channels = out;
-          continue;
-        }
-        Skip skip = skips.pop();
-        x =
-            beside.changes() != null && hasFreeU(up)
-                ? m.concatenate(
-                    1,
-                    beside.changes().image(x, channels, up),
-                    beside.changes().skip(skip.value(), up))
-                : m.concatenate(1, x, skip.value());
-        x =
-            resnet(kind, channels + skip.channels(), out, NONE)
-                .emit(block.child("resnets", i), x, time);
-        channels = out;
-        Scope attention = block.child("attentions", i);
-        if (kind == UNetBlock.CROSS) {
-          x =
-              transformer(level, config.transformerLayersUp().get(up).get(i))
-                  .emit(attention, x, tokens, beside);
-        } else if (kind == UNetBlock.SIMPLE_CROSS) {
-          // The reference does not reverse this list.
-          x = addedKv(level, config.heads().get(up)).emit(attention, x, tokens);
-        }
-      }
-      if (level > 0 && x != null) {
-        Scope upsampler = block.child("upsamplers.0");
-        if (kind.resamplesInResnets()) {
-          x = resnet(kind, channels, channels, UP).emit(upsampler, x, time);
-        } else {
-          // To the size of the next skip, not simply twice: a side that is odd at some level was
-          // rounded up on the way down.
-          x = m.upsampleNearestAs(x, skips.peek().value());
-          x = upsampler.conv3x3("conv", x, channels, channels);
-        }
-      }
-    }
-    return x;
-  }
-
   private static Value conv(Scope at, String name, Value x, int in, int out, int kernel) {
     return at.conv2d(name, x, in, out, kernel, 1, kernel / 2);
   }
-
-  Value middle(
-      Scope mid, Value x, int channels, Value time, Value tokens, Transformer2D.Beside beside) {
-    if (config.middle() == UNet2DConditionConfig.Middle.NONE) {
-      return x;
-    }
-    int last = config.levels() - 1;
-    boolean simple = config.middle() == UNet2DConditionConfig.Middle.SIMPLE_CROSS;
-    ResnetBlock resnet =
-        resnet(channels, channels, config.midScale(), simple && config.skipTimeActivation(), NONE);
-    Value first = resnet.emit(mid.child("resnets", 0), x, time);
-    Scope attention = mid.child("attentions", 0);
-    Value attended =
-        switch (config.middle()) {
-          case CROSS ->
-              transformer(last, config.transformerLayersMid(), false)
-                  .emit(attention, first, tokens, beside);
-          case SIMPLE_CROSS ->
-              addedKv(last, config.heads().get(last), config.midOnlyCrossAttention())
-                  .emit(attention, first, tokens);
-          case PLAIN, NONE -> null;
-        };
-    return attended == null ? first : resnet.emit(mid.child("resnets", 1), attended, time);
-  }
-
-  /**
-   * The sum of all embeddings [N,timeEmbedding] that the residual blocks see.
-   *
-   * @param tokens the context as the network is given it, null where it has none
-   * @param image an image's embedding, null where the network has none
-   */
-  Value timeEmbedding(
-      Scope at, Value timestep, Value tokens, Value image, Conditions conditions, Value dtype) {
-    Method m = at.method();
-    int first = config.timeInput();
-    int size = config.timeEmbedding();
-    ClassEmbedding.TimeInput input =
-        new ClassEmbedding.TimeInput(first, size, each -> projected(at, each));
-    Scope embedding = at.child("time_embedding");
-    Value sinusoidal = m.castAs(projected(at, timestep), dtype);
-    if (config.guidanceEmbedding() > 0) {
-      Value guidance = m.castAs(conditions.guidance(), dtype);
-      sinusoidal =
-          m.add(
-              sinusoidal,
-              embedding.linearWithoutBias(
-                  "cond_proj", guidance, config.guidanceEmbedding(), first));
-    }
-    Value time = TimestepEmbedding.project(embedding, sinusoidal, first, size, config.activation());
-    if (config.timeActivation().isPresent()) {
-      time = config.timeActivation().get().apply(m, time);
-    }
-    if (config.classEmbedding().exists()) {
-      Value label =
-          config
-              .classEmbedding()
-              .emit(
-                  at.child("class_embedding"),
-                  conditions.classLabels(),
-                  input,
-                  config.activation(),
-                  dtype);
-      time = config.classConcatenated() ? m.concatenate(-1, time, label) : m.add(time, label);
-    }
-    if (config.textTime().isPresent()) {
-      time = m.add(time, textTime(at, config.textTime().get(), conditions, dtype));
-    } else if (config.addition().kind() != AddedEmbedding.Kind.NONE) {
-      Value text =
-          conditions.pooledText() == null ? null : m.castAs(conditions.pooledText(), dtype);
-      time =
-          m.add(time, config.addition().emit(at.child("add_embedding"), tokens, text, image, size));
-    }
-    return config.embeddingActivation().isPresent()
-        ? config.embeddingActivation().get().apply(m, time)
-        : time;
-  }
-
-  /** Timesteps [N] as [N,timeInput], in float32. */
-  private Value projected(Scope at, Value timesteps) {
-    return config.fourier()
-        ? TimestepEmbedding.fourier(
-            at.child("time_proj"), timesteps, config.timeInput() / 2, config.flipSinToCos())
-        : TimestepEmbedding.sinusoidal(
-            at,
-            "time_frequencies",
-            timesteps,
-            config.timeInput(),
-            config.flipSinToCos(),
-            config.frequencyShift());
-  }
-
-  private Value textTime(
-      Scope at, UNet2DConditionConfig.TextTime settings, Conditions conditions, Value dtype) {
-    Method m = at.method();
-    Value numbers =
-        TimestepEmbedding.sinusoidal(
-            at,
-            "add_time_frequencies",
-            conditions.timeIds(),
-            settings.timeSize(),
-            config.flipSinToCos(),
-            config.frequencyShift());
-    Value both = m.concatenate(-1, conditions.pooledText(), m.flatten(numbers, 1, 2));
-    return TimestepEmbedding.project(
-        at.child("add_embedding"),
-        m.castAs(both, dtype),
-        settings.inputSize(),
-        config.timeEmbedding(),
-        Activation.SILU);
-  }
-
-  private ResnetBlock resnet(UNetBlock kind, int in, int out, ResnetBlock.Resampling resampling) {
-    return kind.resamplesInResnets()
-        ? resnet(in, out, config.residualScale(), config.skipTimeActivation(), resampling)
-        : resnet(in, out, 1, false, resampling);
-  }
-
-  private ResnetBlock resnet(
-      int in,
-      int out,
-      double outputScale,
-      boolean timeActivated,
-      ResnetBlock.Resampling resampling) {
-    return new ResnetBlock(
-        in,
-        out,
-        config.blockEmbedding(),
-        config.groups(),
-        config.groups(),
-        config.epsilon(),
-        config.activation(),
-        config.timeScaleShift(),
-        timeActivated,
-        outputScale,
-        resampling);
-  }
-
-  private AddedKvAttention addedKv(int level, int headSize) {
-    return addedKv(level, headSize, config.onlyCrossAttention().get(level));
-  }
-
-  private AddedKvAttention addedKv(int level, int headSize, boolean contextAlone) {
-    return new AddedKvAttention(
-        config.blockOutChannels().get(level),
-        headSize,
-        config.crossAttentionDim(),
-        config.groups(),
-        contextAlone,
-        config.contextNorm());
-  }
-
-  private Transformer2D transformer(int level, int layers) {
-    return transformer(level, layers, config.onlyCrossAttention().get(level));
-  }
-
-  private Transformer2D transformer(int level, int layers, boolean onlyCrossAttention) {
-    return new Transformer2D(
-        config.blockOutChannels().get(level),
-        config.heads().get(level),
-        config.crossAttentionDim(),
-        config.groups(),
-        layers,
-        config.linearProjection(),
-        onlyCrossAttention,
-        config.upcastAttention());
-  }
-
-  /** What the way up gets from the way down. */
-  record Skip(Value value, int channels) {}
 }
