@@ -4,6 +4,14 @@
  */
 package io.github.flinkdiffusion.ops.torchscript;
 
+import static io.github.flinkdiffusion.ops.torchscript.TorchScriptText.BFLOAT16;
+import static io.github.flinkdiffusion.ops.torchscript.TorchScriptText.CHANNELS_LAST;
+import static io.github.flinkdiffusion.ops.torchscript.TorchScriptText.FLOAT32;
+import static io.github.flinkdiffusion.ops.torchscript.TorchScriptText.bool;
+import static io.github.flinkdiffusion.ops.torchscript.TorchScriptText.call;
+import static io.github.flinkdiffusion.ops.torchscript.TorchScriptText.number;
+import static io.github.flinkdiffusion.ops.torchscript.TorchScriptText.pair;
+
 import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.GraphException;
@@ -11,47 +19,22 @@ import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Op;
 import io.github.flinkdiffusion.ops.graph.Value;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Deque;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
-import java.util.StringJoiner;
 import java.util.stream.Collectors;
 
-/** Turns a {@link Graph} into the text of a TorchScript class, one statement per operation. */
+/**
+ * Turns a {@link Graph} into the text of a TorchScript class, one statement per operation. What is
+ * a method of its own in the text is a class of its own here.
+ */
 final class TorchScriptEmitter {
-  /** ScalarType::Float of c10/core/ScalarType.h. */
-  private static final int FLOAT32 = 6;
-
-  /** ScalarType::BFloat16. */
-  private static final int BFLOAT16 = 15;
-
-  /** MemoryFormat::ChannelsLast of c10/core/MemoryFormat.h. */
-  private static final int CHANNELS_LAST = 2;
-
-  private static final String CONVOLUTION = "few_pixels_convolution";
-
-  /** Elements of a weight from which a product is faster: 640 x 640 channels, 3 x 3. */
-  private static final long PRODUCTS_FROM = 3 << 20;
-
-  /** Pixels of a result, of all rows of a call together, up to which a product is faster. */
-  private static final int PRODUCTS_UP_TO_PIXELS = 128;
-
-  private static final String UPSAMPLED_CONVOLUTION = "upsampled_convolution";
-
-  /** Pixels before upsampling from which summing up the weights takes less than it saves. */
-  private static final int SUMMED_FROM_PIXELS = 256;
-
-  private static final String ROTATED_PAIRS = "rotated_pairs";
-  private static final String ROTATED_HALVES = "rotated_halves";
-
   private final Graph graph;
   private final Arithmetic arithmetic;
   private final Convolutions convolutions;
@@ -127,17 +110,17 @@ final class TorchScriptEmitter {
     for (Method method : graph.methods()) {
       emit(method, methods);
     }
-    if (methods.indexOf(CONVOLUTION) >= 0) {
-      text.append(convolutionMethod());
+    if (methods.indexOf(FewPixelsConvolution.METHOD) >= 0) {
+      text.append(FewPixelsConvolution.method());
     }
-    if (methods.indexOf(UPSAMPLED_CONVOLUTION) >= 0) {
-      text.append(upsampledConvolutionMethod());
+    if (methods.indexOf(UpsampledConvolution.METHOD) >= 0) {
+      text.append(UpsampledConvolution.method(channelsLast));
     }
-    if (methods.indexOf(ROTATED_PAIRS) >= 0) {
-      text.append(rotation(ROTATED_PAIRS));
+    if (methods.indexOf(RotaryMethods.PAIRS) >= 0) {
+      text.append(RotaryMethods.method(RotaryMethods.PAIRS));
     }
-    if (methods.indexOf(ROTATED_HALVES) >= 0) {
-      text.append(rotation(ROTATED_HALVES));
+    if (methods.indexOf(RotaryMethods.HALVES) >= 0) {
+      text.append(RotaryMethods.method(RotaryMethods.HALVES));
     }
     text.append(methods);
     mapped.ifPresent(parameters -> text.append(parameters.method(identifiers::get)));
@@ -227,7 +210,8 @@ final class TorchScriptEmitter {
         continue;
       }
       boolean ready = true;
-      List<Value> inputs = isUpsampledConvolution(value) ? upsampled(value) : value.inputs();
+      List<Value> inputs =
+          isUpsampledConvolution(value) ? UpsampledConvolution.inputs(value) : value.inputs();
       for (int i = inputs.size() - 1; i >= 0; i--) {
         Value input = inputs.get(i);
         if (input != null && !names.containsKey(input)) {
@@ -264,7 +248,7 @@ final class TorchScriptEmitter {
 
   private String expression(Value value, Map<Value, String> names) {
     if (isUpsampledConvolution(value)) {
-      return upsampledConvolution(value, names);
+      return UpsampledConvolution.expression(value, names);
     }
     List<Object> a = value.attributes();
     String[] in =
@@ -295,9 +279,7 @@ final class TorchScriptEmitter {
     return switch (value.op()) {
       case CONV2D ->
           mayBeProduct(value)
-              ? "(self)."
-                  + CONVOLUTION
-                  + "(%s, %s, %s, %s, %s)".formatted(in[0], in[1], in[2], a.get(0), a.get(1))
+              ? FewPixelsConvolution.expression(in, a.get(0), a.get(1))
               : call(
                   "conv2d",
                   in[0],
@@ -339,7 +321,7 @@ final class TorchScriptEmitter {
       case ROTATE ->
           "(self).%s(%s, %s, %s, %s)"
               .formatted(
-                  (Boolean) a.get(1) ? ROTATED_PAIRS : ROTATED_HALVES,
+                  (Boolean) a.get(1) ? RotaryMethods.PAIRS : RotaryMethods.HALVES,
                   in[0],
                   in[1],
                   in[2],
@@ -427,203 +409,15 @@ final class TorchScriptEmitter {
     };
   }
 
-  /** A convolution, 3 x 3, of what is twice as large only because each pixel stands there twice. */
   private boolean isUpsampledConvolution(Value value) {
-    if (convolutions != Convolutions.FOR_X86_FLOAT32 || value.op() != Op.CONV2D) {
-      return false;
-    }
-    Value image = value.inputs().get(0);
-    Value weight = value.inputs().get(1);
-    Value bias = value.inputs().get(2);
-    boolean upsampled =
-        image.op() == Op.UPSAMPLE_NEAREST_AS
-            || image.op() == Op.UPSAMPLE_NEAREST && image.attributes().get(0).equals(2);
-    return upsampled
-        && uses.getOrDefault(image, 0) == 1
-        && value.attributes().equals(List.of(1, 1, 1))
-        && weight.op() == Op.PARAMETER
-        && graph.parameterShapes().get((String) weight.attributes().get(0))[2] == 3
-        && bias != null
-        && !mayBeProduct(value);
+    return convolutions == Convolutions.FOR_X86_FLOAT32
+        && UpsampledConvolution.is(graph, value)
+        && uses.getOrDefault(value.inputs().get(0), 0) == 1;
   }
 
-  /**
-   * What an upsampled convolution reads: what is upsampled, weight, bias, and what tells a size.
-   */
-  private static List<Value> upsampled(Value convolution) {
-    List<Value> values = new ArrayList<>(convolution.inputs());
-    List<Value> before = values.get(0).inputs();
-    values.set(0, before.get(0));
-    values.addAll(before.subList(1, before.size()));
-    return values;
-  }
-
-  private static String upsampledConvolution(Value convolution, Map<Value, String> names) {
-    List<String> in = upsampled(convolution).stream().map(names::get).toList();
-    String like = in.size() > 3 ? in.get(3) : in.get(0);
-    int times = in.size() > 3 ? 1 : 2;
-    return "(self).%s(%s, %s, %s, %s, %s)"
-        .formatted(
-            UPSAMPLED_CONVOLUTION,
-            in.get(0),
-            call("mul", times, call("size", like, 2)),
-            call("mul", times, call("size", like, 3)),
-            in.get(1),
-            in.get(2));
-  }
-
-  /**
-   * Where each pixel stands twice in both directions, the nine products of a result are of four
-   * pixels only: four convolutions of 2 x 2, one for each place of a result in its square, with
-   * sums of the weights, take 4/9 of the products and need no upsampled image.
-   */
-  private String upsampledConvolutionMethod() {
-    StringBuilder places = new StringBuilder();
-    for (int place = 0; place < 4; place++) {
-      int right = place / 2;
-      int below = place % 2;
-      String part = call("narrow", "parts", 1, call("mul", place, "channels"), "channels");
-      part = call("narrow", part, 2, below, "height");
-      part = call("narrow", part, 3, right, "width");
-      String to =
-          channelsLast
-              ? call("select", call("select", "squares", 4, right), 2, below)
-              : call("select", call("select", "squares", 5, right), 3, below);
-      places.append(
-          "      copied%d = %s\n"
-              .formatted(
-                  place,
-                  call("copy_", to, channelsLast ? call("permute", part, "[0, 2, 3, 1]") : part)));
-    }
-    String flat =
-        channelsLast
-            ? call("flatten", call("flatten", "squares", 3, 4), 1, 2)
-            : call("flatten", call("flatten", "squares", 4, 5), 2, 3);
-    return """
-      def %s(self: __torch__.Net,
-        x: Tensor,
-        full_height: int,
-        full_width: int,
-        weight: Tensor,
-        bias: Tensor) -> Tensor:
-        rows = torch.size(x, 0)
-        height = torch.size(x, 2)
-        width = torch.size(x, 3)
-        channels = torch.size(weight, 0)
-        doubled = torch.__and__(torch.eq(full_height, torch.mul(2, height)), torch.eq(full_width, torch.mul(2, width)))
-        if torch.__and__(doubled, torch.ge(torch.mul(height, width), %d)):
-          above = torch.narrow(weight, 2, 0, 1)
-          middle = torch.narrow(weight, 2, 1, 1)
-          below = torch.narrow(weight, 2, 2, 1)
-          upper = torch.cat([above, torch.add(middle, below)], 2)
-          lower = torch.cat([torch.add(above, middle), below], 2)
-          both = torch.cat([upper, lower], 0)
-          left = torch.narrow(both, 3, 0, 1)
-          center = torch.narrow(both, 3, 1, 1)
-          right = torch.narrow(both, 3, 2, 1)
-          first = torch.cat([left, torch.add(center, right)], 3)
-          second = torch.cat([torch.add(left, center), right], 3)
-          sums = torch.cat([first, second], 0)
-          parts = torch.conv2d(x, sums, torch.cat([bias, bias, bias, bias], 0), [1, 1], [1, 1], [1, 1], 1)
-          squares = torch.new_empty(parts, %s)
-    %s      result = %s
-        else:
-          image = torch.upsample_nearest2d(x, [full_height, full_width], None)
-          result = torch.conv2d(image, weight, bias, [1, 1], [1, 1], [1, 1], 1)
-        return result
-    """
-        .formatted(
-            UPSAMPLED_CONVOLUTION,
-            SUMMED_FROM_PIXELS,
-            channelsLast
-                ? "[rows, height, 2, width, 2, channels]"
-                : "[rows, channels, height, 2, width, 2]",
-            places,
-            channelsLast ? call("permute", flat, "[0, 3, 1, 2]") : flat);
-  }
-
-  /** Kernels of one pixel are products in the library, too. */
   private boolean mayBeProduct(Value convolution) {
-    Value weight = convolution.inputs().get(1);
-    Value bias = convolution.inputs().get(2);
-    if (!convolution.attributes().get(2).equals(1)
-        || convolutions != Convolutions.FOR_X86_FLOAT32
-        || weight.op() != Op.PARAMETER
-        || bias == null) {
-      return false;
-    }
-    long[] shape = graph.parameterShapes().get((String) weight.attributes().get(0));
-    return shape[2] > 1 && Graph.elements(shape) >= PRODUCTS_FROM;
-  }
-
-  /** The method that decides by the sizes of a call, which the graph does not know. */
-  private static String convolutionMethod() {
-    return """
-      def %s(self: __torch__.Net,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        stride: int,
-        padding: int) -> Tensor:
-        rows = torch.size(x, 0)
-        kernel_height = torch.size(weight, 2)
-        kernel_width = torch.size(weight, 3)
-        height = %s
-        width = %s
-        if torch.le(torch.mul(torch.mul(rows, height), width), %d):
-          patches = torch.im2col(x, [kernel_height, kernel_width], [1, 1], [padding, padding], [stride, stride])
-          columns = torch.flatten(torch.transpose(patches, 0, 1), 1)
-          product = torch.addmm(torch.unsqueeze(bias, 1), torch.flatten(weight, 1), columns)
-          pixels = torch.transpose(torch.unflatten(product, 1, [rows, height, width]), 0, 1)
-          result = torch.contiguous(pixels)
-        else:
-          result = torch.conv2d(x, weight, bias, [stride, stride], [padding, padding], [1, 1], 1)
-        return result
-    """
-        .formatted(
-            CONVOLUTION,
-            convolvedSize(2, "kernel_height"),
-            convolvedSize(3, "kernel_width"),
-            PRODUCTS_UP_TO_PIXELS);
-  }
-
-  /** Rotary embedding: the angles are float32, so the products are, too. */
-  private static String rotation(String name) {
-    boolean pairs = name.equals(ROTATED_PAIRS);
-    return """
-      def %s(self: __torch__.Net,
-        x: Tensor,
-        cos: Tensor,
-        sin: Tensor,
-        half: int) -> Tensor:
-        precise = torch.to(x, %d)
-        c = torch.unsqueeze(cos, 1)
-        s = torch.unsqueeze(sin, 1)
-    %s    first = torch.sub(torch.mul(a, c), torch.mul(b, s))
-        second = torch.add(torch.mul(b, c), torch.mul(a, s))
-        return torch.type_as(%s, x)
-    """
-        .formatted(
-            name,
-            FLOAT32,
-            pairs
-                ? """
-                    split = torch.unflatten(precise, -1, [half, 2])
-                    a = torch.select(split, -1, 0)
-                    b = torch.select(split, -1, 1)
-                """
-                : """
-                    a = torch.narrow(precise, -1, 0, half)
-                    b = torch.narrow(precise, -1, half, half)
-                """,
-            pairs
-                ? "torch.flatten(torch.stack([first, second], -1), -2, -1)"
-                : "torch.cat([first, second], -1)");
-  }
-
-  private static String convolvedSize(int dimension, String kernel) {
-    String padded = call("add", call("size", "x", dimension), call("mul", 2, "padding"));
-    return call("add", call("floordiv", call("sub", padded, kernel), "stride"), 1);
+    return convolutions == Convolutions.FOR_X86_FLOAT32
+        && FewPixelsConvolution.mayBe(graph, convolution);
   }
 
   private static boolean isMatrixProduct(Op op) {
@@ -649,32 +443,5 @@ final class TorchScriptEmitter {
     String product = call("mul", groups, call("unsqueeze", in[1], -1));
     String rows = call("flatten", product, 1);
     return call("reshape", call("narrow", rows, 1, 0, columns), shape);
-  }
-
-  private static String call(String function, Object... arguments) {
-    StringJoiner text = new StringJoiner(", ", "torch." + function + "(", ")");
-    for (Object argument : arguments) {
-      text.add(argument.toString());
-    }
-    return text.toString();
-  }
-
-  private static String pair(Object value) {
-    return "[" + value + ", " + value + "]";
-  }
-
-  private static String bool(boolean value) {
-    return value ? "True" : "False";
-  }
-
-  /**
-   * A Python float literal: it must hold a point or an exponent, or TorchScript reads an integer.
-   */
-  private static String number(Object value) {
-    double number = ((Number) value).doubleValue();
-    if (Double.isNaN(number) || Double.isInfinite(number)) {
-      throw new GraphException("The scalar " + number + " has no literal in TorchScript.");
-    }
-    return Double.toString(number).toLowerCase(Locale.ROOT);
   }
 }
