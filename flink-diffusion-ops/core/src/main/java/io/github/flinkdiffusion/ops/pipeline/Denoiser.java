@@ -11,14 +11,12 @@ import io.github.flinkdiffusion.ops.engine.StackedTensor;
 import io.github.flinkdiffusion.ops.engine.Tensor;
 import io.github.flinkdiffusion.ops.network.CachingNetwork;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
-import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
-import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 
@@ -96,7 +94,8 @@ final class Denoiser {
       return input instanceof Supplier<?> supplier ? supplier.get() : input;
     }
 
-    private HostTensor tensor(List<Row> rows, int position, SampleShape sample) {
+    /** One input of a call. */
+    HostTensor tensor(List<Row> rows, int position, SampleShape sample) {
       List<?> each = rows.stream().map(row -> value(row.inputs().get(position))).toList();
       long[] batch = batch(each, sample);
       long elements = 1;
@@ -131,88 +130,17 @@ final class Denoiser {
   }
 
   private final Network network;
-  private final List<Input> inputs;
-  private final boolean scaleAppended;
-  private final boolean appendedFirst;
-
-  private final Parts parts;
-
-  /** Whether the network is told a quarter of the noise level's logarithm as its timestep. */
-  private final boolean logSigma;
-
-  /**
-   * A part of the network that not all rows go through.
-   *
-   * @param first of the inputs that it takes
-   * @param end after the last of them, which is its gate: the part is left out of a call in which
-   *     that is 0 in all rows
-   */
-  record Part(int first, int end) {}
-
-  /**
-   * What is called.
-   *
-   * @param method of the network
-   * @param parts numbers of those whose inputs it takes
-   */
-  record Choice(String method, List<Integer> parts) {}
-
-  /**
-   * The parts of a network.
-   *
-   * @param choice what to call where these are open, given by their numbers in order
-   */
-  record Parts(List<Part> parts, Function<List<Integer>, Choice> choice) {
-    private static final Choice WHOLE = new Choice(CachingNetwork.FORWARD, List.of());
-    private static final Parts NONE = new Parts(List.of(), open -> WHOLE);
-
-    private Choice of(List<Row> rows) {
-      List<Integer> open = new ArrayList<>();
-      for (int i = 0; i < parts.size(); i++) {
-        int gate = parts.get(i).end() - 1;
-        if (rows.stream().anyMatch(row -> opens((float[]) row.inputs().get(gate)))) {
-          open.add(i);
-        }
-      }
-      return choice.apply(open);
-    }
-
-    private static boolean opens(float[] gate) {
-      for (float value : gate) {
-        if (value != 0) {
-          return true;
-        }
-      }
-      return false;
-    }
-
-    private boolean isLeftOut(int input, Choice choice) {
-      for (int i = 0; i < parts.size(); i++) {
-        if (input >= parts.get(i).first() && input < parts.get(i).end()) {
-          return !choice.parts().contains(i);
-        }
-      }
-      return false;
-    }
-  }
+  private final CallArguments arguments;
+  private final NetworkParts parts;
 
   /** Of the features that calls leave; null where each one computes the whole network. */
   private final Features.Memory memory;
 
   private Denoiser(
-      Network network,
-      List<Input> inputs,
-      boolean scaleAppended,
-      boolean appendedFirst,
-      Parts parts,
-      boolean logSigma,
-      Features.Memory memory) {
+      Network network, CallArguments arguments, NetworkParts parts, Features.Memory memory) {
     this.network = network;
-    this.inputs = List.copyOf(inputs);
-    this.scaleAppended = scaleAppended;
-    this.appendedFirst = appendedFirst;
+    this.arguments = arguments;
     this.parts = parts;
-    this.logSigma = logSigma;
     this.memory = memory;
   }
 
@@ -221,17 +149,18 @@ final class Denoiser {
    * @param inputs shapes of what {@link Row#inputs} holds
    */
   static Denoiser of(Network network, Input... inputs) {
-    return new Denoiser(network, List.of(inputs), false, false, Parts.NONE, false, null);
+    return new Denoiser(
+        network, new CallArguments(List.of(inputs), false, false, false), NetworkParts.NONE, null);
   }
 
   /** The scheduler's input scale applies to the appended channels, too. */
   Denoiser scalingAppended() {
-    return new Denoiser(network, inputs, true, appendedFirst, parts, logSigma, memory);
+    return new Denoiser(network, arguments.scalingAppended(), parts, memory);
   }
 
   /** The network takes the further channels before the sample's. */
   Denoiser appendedFirst() {
-    return new Denoiser(network, inputs, scaleAppended, true, parts, logSigma, memory);
+    return new Denoiser(network, arguments.withAppendedFirst(), parts, memory);
   }
 
   /**
@@ -242,10 +171,7 @@ final class Denoiser {
    * @param count how many of the inputs it takes
    */
   Denoiser gated(String method, int count) {
-    return with(
-        new Parts(
-            List.of(new Part(count, inputs.size())),
-            open -> new Choice(open.isEmpty() ? method : CachingNetwork.FORWARD, open)));
+    return with(NetworkParts.gated(count, arguments.inputs().size(), method));
   }
 
   /**
@@ -255,35 +181,20 @@ final class Denoiser {
    * @param method the name of the one like another, which takes them after all other inputs
    */
   Denoiser andGated(UnaryOperator<String> method, Input... more) {
-    List<Input> all = new ArrayList<>(inputs);
-    all.addAll(List.of(more));
-    int added = parts.parts().size();
-    List<Part> allParts = new ArrayList<>(parts.parts());
-    allParts.add(new Part(inputs.size(), all.size()));
-    Parts before = parts;
-    return new Denoiser(network, all, scaleAppended, appendedFirst, parts, logSigma, memory)
-        .with(new Parts(allParts, open -> choice(before, open, added, method)));
-  }
-
-  private static Choice choice(
-      Parts before, List<Integer> open, int added, UnaryOperator<String> method) {
-    Choice rest = before.choice().apply(open.stream().filter(part -> part != added).toList());
-    if (!open.contains(added)) {
-      return rest;
-    }
-    List<Integer> called = new ArrayList<>(rest.parts());
-    called.add(added);
-    return new Choice(method.apply(rest.method()), called);
+    int first = arguments.inputs().size();
+    CallArguments all = arguments.and(more);
+    NetworkParts.Part part = new NetworkParts.Part(first, all.inputs().size());
+    return new Denoiser(network, all, parts.and(part, method), memory);
   }
 
   /** The network has parts that only some rows go through. */
-  Denoiser with(Parts other) {
-    return new Denoiser(network, inputs, scaleAppended, appendedFirst, other, logSigma, memory);
+  Denoiser with(NetworkParts other) {
+    return new Denoiser(network, arguments, other, memory);
   }
 
   /** The network's timestep is log(sigma) / 4, whatever the scheduler's is. */
   Denoiser toldLogSigma() {
-    return new Denoiser(network, inputs, scaleAppended, appendedFirst, parts, true, memory);
+    return new Denoiser(network, arguments.withLogSigma(), parts, memory);
   }
 
   /**
@@ -293,8 +204,7 @@ final class Denoiser {
    * @param bytes of the device that they may take
    */
   Denoiser caching(long bytes) {
-    return new Denoiser(
-        network, inputs, scaleAppended, appendedFirst, parts, logSigma, new Features.Memory(bytes));
+    return new Denoiser(network, arguments, parts, new Features.Memory(bytes));
   }
 
   /** Bytes that trajectories' features take on the device. */
@@ -355,9 +265,10 @@ final class Denoiser {
       Network.Kept kept = network.callKeepingRows(CachingNetwork.FORWARD, arguments(shown, shape));
       return new Output(kept.result(), left(batch, kept.rows()));
     }
-    Choice choice = parts.of(shown.stream().flatMap(each -> each.rows().stream()).toList());
+    NetworkParts.Choice choice =
+        parts.of(shown.stream().flatMap(each -> each.rows().stream()).toList());
     return new Output(
-        network.call(choice.method(), arguments(shown, shape, choice)),
+        network.call(choice.method(), arguments.of(shown, shape, parts, choice)),
         Collections.nCopies(batch.size(), Left.NOTHING));
   }
 
@@ -468,68 +379,8 @@ final class Denoiser {
     }
   }
 
+  /** Of a call of the whole network. */
   private Tensor[] arguments(List<Shown> batch, SampleShape shape) {
-    return arguments(batch, shape, Parts.WHOLE);
-  }
-
-  private Tensor[] arguments(List<Shown> batch, SampleShape shape, Choice choice) {
-    List<Row> rows = batch.stream().flatMap(each -> each.rows().stream()).toList();
-    int appended = rows.get(0).channels().length;
-    int size = shape.size() + appended;
-    float[] samples = new float[rows.size() * size];
-    float[] timesteps = new float[rows.size()];
-    int row = 0;
-    for (Shown shown : batch) {
-      int first = row * size + (appendedFirst ? appended : 0);
-      shown.state().modelInput(samples, first);
-      for (Row condition : shown.rows()) {
-        int start = row * size + (appendedFirst ? appended : 0);
-        if (start != first) {
-          System.arraycopy(samples, first, samples, start, shape.size());
-        }
-        append(
-            shown.state(),
-            condition.channels(),
-            samples,
-            appendedFirst ? row * size : start + shape.size());
-        timesteps[row] =
-            logSigma
-                ? logSigma(shown.state())
-                : (float) shown.state().plan().timestep(shown.state().call());
-        row++;
-      }
-    }
-    List<Tensor> arguments = new ArrayList<>();
-    arguments.add(
-        new HostTensor.Floats(
-            samples,
-            rows.size(),
-            shape.channels() + appended / shape.plane(),
-            shape.height(),
-            shape.width()));
-    arguments.add(new HostTensor.Floats(timesteps, rows.size()));
-    for (int i = 0; i < inputs.size(); i++) {
-      if (!parts.isLeftOut(i, choice)) {
-        arguments.add(inputs.get(i).tensor(rows, i, shape));
-      }
-    }
-    return arguments.toArray(Tensor[]::new);
-  }
-
-  private static float logSigma(SamplerState state) {
-    SamplingPlan plan = state.plan();
-    int call = state.call();
-    return (float) (0.25 * Math.log(plan.noiseLevel(call) / plan.signalLevel(call)));
-  }
-
-  private void append(SamplerState state, float[] channels, float[] target, int offset) {
-    if (!scaleAppended) {
-      System.arraycopy(channels, 0, target, offset, channels.length);
-      return;
-    }
-    double scale = state.plan().inputScale(state.call());
-    for (int i = 0; i < channels.length; i++) {
-      target[offset + i] = (float) (scale * channels[i]);
-    }
+    return arguments.of(batch, shape, parts, NetworkParts.WHOLE);
   }
 }

@@ -42,7 +42,7 @@ final class SharedUNet {
     List<IpAdapterShape> adapters = images.map(ImagePrompts::adapters).orElse(List.of());
     List<String> names = new ArrayList<>();
     List<Denoiser.Input> inputs = new ArrayList<>(Arrays.asList(conditioning.inputs()));
-    List<Denoiser.Part> parts = new ArrayList<>();
+    List<NetworkParts.Part> parts = new ArrayList<>();
     for (int i = 0; i < controls.size(); i++) {
       int first = inputs.size();
       names.add(ControlledUNet.component(i));
@@ -51,7 +51,7 @@ final class SharedUNet {
               controls.get(i).conditioningChannels(), controls.get(i).scaleFactor()));
       controls.get(i).union().ifPresent(each -> inputs.add(Denoiser.Input.floats(each.kinds())));
       inputs.add(Denoiser.Input.floats(controls.get(i).residuals()));
-      parts.add(new Denoiser.Part(first, inputs.size()));
+      parts.add(new NetworkParts.Part(first, inputs.size()));
     }
     List<T2IAdapterConfig.Feature> given = features.map(T2IAdapters::features).orElse(List.of());
     for (T2IAdapterConfig.Feature feature : given) {
@@ -60,7 +60,7 @@ final class SharedUNet {
     }
     if (!given.isEmpty()) {
       inputs.add(Denoiser.Input.floats());
-      parts.add(new Denoiser.Part(inputs.size() - given.size() - 1, inputs.size()));
+      parts.add(new NetworkParts.Part(inputs.size() - given.size() - 1, inputs.size()));
     }
     int firstImages = parts.size();
     for (int i = 0; i < adapters.size(); i++) {
@@ -68,14 +68,14 @@ final class SharedUNet {
       inputs.add(Denoiser.Input.vectors(adapters.get(i).contextSize()));
       inputs.add(Denoiser.Input.floats(Denoiser.Input.ANY));
       inputs.add(Denoiser.Input.floats());
-      parts.add(new Denoiser.Part(inputs.size() - IMAGE_INPUTS, inputs.size()));
+      parts.add(new NetworkParts.Part(inputs.size() - IMAGE_INPUTS, inputs.size()));
     }
     ControlledUNet network = new ControlledUNet(unet, controls, adapters, given.size());
     return Denoiser.of(
             components.loadJoined("unet", names, network.graph()),
             inputs.toArray(Denoiser.Input[]::new))
         .with(
-            new Denoiser.Parts(
+            new NetworkParts(
                 parts, open -> choice(network, controls.size(), firstImages, parts.size(), open)));
   }
 
@@ -85,7 +85,7 @@ final class SharedUNet {
    * @param controls parts that are ControlNets, the first ones
    * @param images the first part that is an IP-Adapter; before it may be the T2I-Adapters'
    */
-  private static Denoiser.Choice choice(
+  private static NetworkParts.Choice choice(
       ControlledUNet network, int controls, int images, int end, List<Integer> open) {
     List<Integer> controlled = open.stream().filter(part -> part < controls).toList();
     boolean featured = open.stream().anyMatch(part -> part >= controls && part < images);
@@ -98,7 +98,7 @@ final class SharedUNet {
     if (shown) {
       parts.addAll(numbers(images, end));
     }
-    return new Denoiser.Choice(network.method(called, featured, shown), parts);
+    return new NetworkParts.Choice(network.method(called, featured, shown), parts);
   }
 
   private static List<Integer> numbers(int from, int to) {
