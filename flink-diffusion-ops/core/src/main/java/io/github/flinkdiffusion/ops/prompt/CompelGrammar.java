@@ -63,12 +63,6 @@ final class CompelGrammar {
   /** What was read, and where it ends. */
   private record Read(List<Node> nodes, int end) {}
 
-  private static final String SPACES = " \n\t\r";
-  private static final String SYNTAX = "()\",.+-=";
-
-  /** Also ends a word, and is not skipped. */
-  private static final String OTHER_SPACES = "\u000b\f";
-
   private static final Pattern QUOTED = Pattern.compile("\"((?:\\\\\"|[^\"\\n\\r])*)\"");
   private static final Pattern SIGNS = Pattern.compile("\\++|-+");
   private static final Pattern NUMBER =
@@ -76,6 +70,7 @@ final class CompelGrammar {
   private static final Pattern KEYWORD = Pattern.compile("[A-Za-z0-9_-]+");
 
   private final String text;
+  private final CompelCharacters characters;
 
   /** By place; a rule that does not read there is empty. */
   private final Map<Integer, Optional<Read>> brackets = new HashMap<>();
@@ -86,6 +81,7 @@ final class CompelGrammar {
 
   CompelGrammar(String text) {
     this.text = text;
+    this.characters = new CompelCharacters(text);
   }
 
   /**
@@ -144,7 +140,7 @@ final class CompelGrammar {
   }
 
   private boolean ended(int at) {
-    return skipped(at) == text.length();
+    return characters.skipped(at) == text.length();
   }
 
   private int afterLoras(int at) {
@@ -161,7 +157,7 @@ final class CompelGrammar {
 
   /** {@code (a, b).name(options)}, or null. */
   private Operator operator(int at, String... names) {
-    int next = literal(at, "(");
+    int next = characters.literal(at, "(");
     if (next < 0) {
       return null;
     }
@@ -177,7 +173,7 @@ final class CompelGrammar {
       }
       prompts.add(target.nodes);
       next = target.end;
-      int comma = literal(next, ",");
+      int comma = characters.literal(next, ",");
       if (comma < 0) {
         break;
       }
@@ -187,15 +183,15 @@ final class CompelGrammar {
       }
       next = comma;
     } while (true);
-    next = literal(next, ")");
+    next = characters.literal(next, ")");
     if (next < 0) {
       return null;
     }
     for (String name : names) {
-      int called = literal(literal(next, name), "(");
+      int called = characters.literal(characters.literal(next, name), "(");
       if (called >= 0) {
         List<String> options = new ArrayList<>();
-        int end = literal(options(called, options), ")");
+        int end = characters.literal(options(called, options), ")");
         return end < 0 ? null : new Operator(name, prompts, options, end);
       }
     }
@@ -207,12 +203,13 @@ final class CompelGrammar {
     int end = at;
     int next = at;
     while (true) {
-      int start = skipped(next);
-      int keyword = match(KEYWORD, start);
-      int equals = keyword < 0 ? -1 : literal(keyword, "=");
-      int value = equals < 0 ? -1 : match(NUMBER, skipped(equals));
-      value = equals >= 0 && value < 0 ? match(KEYWORD, skipped(equals)) : value;
-      int number = match(NUMBER, start);
+      int start = characters.skipped(next);
+      int keyword = characters.match(KEYWORD, start);
+      int equals = keyword < 0 ? -1 : characters.literal(keyword, "=");
+      int value = equals < 0 ? -1 : characters.match(NUMBER, characters.skipped(equals));
+      value =
+          equals >= 0 && value < 0 ? characters.match(KEYWORD, characters.skipped(equals)) : value;
+      int number = characters.match(NUMBER, start);
       if (value >= 0) {
         target.add(text.substring(start, keyword));
         end = value;
@@ -225,7 +222,7 @@ final class CompelGrammar {
       } else {
         return end;
       }
-      next = literal(end, ",");
+      next = characters.literal(end, ",");
       if (next < 0) {
         return end;
       }
@@ -268,7 +265,7 @@ final class CompelGrammar {
       read = read == null ? bracket(end) : read;
       read = read == null ? freeWord(end) : read;
       if (read == null) {
-        int spaces = skipped(end);
+        int spaces = characters.skipped(end);
         if (spaces == end) {
           return new Read(nodes, end);
         }
@@ -291,7 +288,7 @@ final class CompelGrammar {
       read = read == null ? quoted(end) : read;
       read = read == null ? word(end) : read;
       if (read == null && withPunctuation) {
-        int start = skipped(end);
+        int start = characters.skipped(end);
         if (start < text.length() && (text.charAt(start) == ',' || text.charAt(start) == '.')) {
           read = new Read(List.of(new Text(text.substring(start, start + 1))), start + 1);
         }
@@ -307,10 +304,10 @@ final class CompelGrammar {
   private Read attention(int at) {
     Read target = target(at);
     if (target != null) {
-      int called = literal(literal(target.end, ".attend"), "(");
-      int start = called < 0 ? -1 : skipped(called);
+      int called = characters.literal(characters.literal(target.end, ".attend"), "(");
+      int start = called < 0 ? -1 : characters.skipped(called);
       int end = weightEnd(start);
-      int closed = literal(end, ")");
+      int closed = characters.literal(end, ")");
       if (closed >= 0) {
         return attention(target, weight(text.substring(start, end)), closed);
       }
@@ -322,7 +319,7 @@ final class CompelGrammar {
       return attention(group, weight(text.substring(group.end, end)), end);
     }
     Read word = word(at);
-    end = word == null ? -1 : match(SIGNS, word.end);
+    end = word == null ? -1 : characters.match(SIGNS, word.end);
     return end < 0 ? null : attention(word, weight(text.substring(word.end, end)), end);
   }
 
@@ -331,8 +328,8 @@ final class CompelGrammar {
   }
 
   private int weightEnd(int at) {
-    int signs = match(SIGNS, at);
-    return signs >= 0 ? signs : match(NUMBER, at);
+    int signs = characters.match(SIGNS, at);
+    return signs >= 0 ? signs : characters.match(NUMBER, at);
   }
 
   private static double weight(String written) {
@@ -344,23 +341,24 @@ final class CompelGrammar {
 
   private Read swap(int at) {
     Read target = target(at);
-    int called = target == null ? -1 : literal(literal(target.end, SWAP), "(");
+    int called =
+        target == null ? -1 : characters.literal(characters.literal(target.end, SWAP), "(");
     if (called < 0) {
       return null;
     }
     int next = fragment(called, false).end;
-    int comma = literal(next, ",");
-    int end = literal(comma < 0 ? next : options(comma, new ArrayList<>()), ")");
+    int comma = characters.literal(next, ",");
+    int end = characters.literal(comma < 0 ? next : options(comma, new ArrayList<>()), ")");
     return end < 0 ? null : new Read(List.of(new Other(SWAP)), end);
   }
 
   private Read lora(int at) {
     for (String name : List.of("useLora", "withLora")) {
-      int called = literal(literal(at, name), "(");
-      int keyword = called < 0 ? -1 : match(KEYWORD, skipped(called));
-      int comma = literal(keyword, ",");
-      int number = comma < 0 ? -1 : match(NUMBER, skipped(comma));
-      int end = literal(number < 0 ? keyword : number, ")");
+      int called = characters.literal(characters.literal(at, name), "(");
+      int keyword = called < 0 ? -1 : characters.match(KEYWORD, characters.skipped(called));
+      int comma = characters.literal(keyword, ",");
+      int number = comma < 0 ? -1 : characters.match(NUMBER, characters.skipped(comma));
+      int end = characters.literal(number < 0 ? keyword : number, ")");
       if (end >= 0) {
         return new Read(List.of(new Other(name)), end);
       }
@@ -379,7 +377,7 @@ final class CompelGrammar {
         brackets,
         at,
         () -> {
-          int open = literal(at, "(");
+          int open = characters.literal(at, "(");
           if (open < 0) {
             return null;
           }
@@ -389,7 +387,7 @@ final class CompelGrammar {
           }
           Read inner = fragment(open, true);
           depth--;
-          int end = literal(inner.end, ")");
+          int end = characters.literal(inner.end, ")");
           return end < 0 ? null : new Read(inner.nodes, end);
         });
   }
@@ -409,7 +407,7 @@ final class CompelGrammar {
   /** A text within quotes, which has its own grammar to the end. */
   private Read quoted(int at, Rule rule) {
     Matcher matcher = QUOTED.matcher(text);
-    matcher.region(skipped(at), text.length());
+    matcher.region(characters.skipped(at), text.length());
     if (!matcher.lookingAt()) {
       return null;
     }
@@ -429,46 +427,16 @@ final class CompelGrammar {
         words,
         at,
         () -> {
-          int start = skipped(at);
-          int end = start;
-          while (end < text.length()) {
-            int next = characterEnd(end);
-            if (next < 0) {
-              break;
-            }
-            end = next;
-          }
+          int start = characters.skipped(at);
+          int end = characters.wordEnd(start);
           return end == start ? null : new Read(List.of(Text.of(text.substring(start, end))), end);
         });
   }
 
-  /** The end of a character of a word, of an escaped one, or of a number; -1 for none. */
-  private int characterEnd(int at) {
-    char c = text.charAt(at);
-    if (c == '\\' && at + 1 < text.length() && SYNTAX.indexOf(text.charAt(at + 1)) >= 0) {
-      return at + 2;
-    }
-    if (c == '-' || c == '+') {
-      boolean within =
-          at + 1 < text.length()
-              && !isSpace(text.charAt(at + 1))
-              && SYNTAX.indexOf(text.charAt(at + 1)) < 0;
-      return within ? at + 1 : -1;
-    }
-    return isSpace(c) || OTHER_SPACES.indexOf(c) >= 0 || SYNTAX.indexOf(c) >= 0 ? -1 : at + 1;
-  }
-
   private Read freeWord(int at) {
-    int end = at;
-    while (end < text.length()
-        && !isSpace(text.charAt(end))
-        && OTHER_SPACES.indexOf(text.charAt(end)) < 0) {
-      end++;
-    }
+    int end = characters.freeWordEnd(at);
     return end == at ? null : new Read(List.of(Text.of(text.substring(at, end))), end);
   }
-
-  // ------------------------------------------------------------------ characters
 
   private static Read known(Map<Integer, Optional<Read>> results, int at, Supplier<Read> rule) {
     Optional<Read> known = results.get(at);
@@ -477,35 +445,5 @@ final class CompelGrammar {
       results.put(at, known);
     }
     return known.orElse(null);
-  }
-
-  private static boolean isSpace(char c) {
-    return SPACES.indexOf(c) >= 0;
-  }
-
-  private int skipped(int at) {
-    int end = at;
-    while (end < text.length() && isSpace(text.charAt(end))) {
-      end++;
-    }
-    return end;
-  }
-
-  /** The end of a literal behind spaces; -1 where it is not, or nothing was read before it. */
-  private int literal(int at, String literal) {
-    if (at < 0) {
-      return -1;
-    }
-    int start = skipped(at);
-    return text.startsWith(literal, start) ? start + literal.length() : -1;
-  }
-
-  private int match(Pattern pattern, int at) {
-    if (at < 0) {
-      return -1;
-    }
-    Matcher matcher = pattern.matcher(text);
-    matcher.region(at, text.length());
-    return matcher.lookingAt() ? matcher.end() : -1;
   }
 }
