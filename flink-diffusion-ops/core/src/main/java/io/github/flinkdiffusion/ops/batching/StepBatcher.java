@@ -11,14 +11,12 @@ import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.STEP;
 import io.github.flinkdiffusion.ops.batching.RequestFailure.Kind;
 import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.NotFiniteException;
-import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.time.Duration;
@@ -357,7 +355,9 @@ public final class StepBatcher implements AutoCloseable {
   private void blame(BatchPlanner.Blame<Ticket> blame, RuntimeException e) {
     for (Ticket ticket : blame.members()) {
       String message =
-          e instanceof DeviceMemoryException tooLarge ? tooLarge(ticket, tooLarge) : e.getMessage();
+          e instanceof DeviceMemoryException tooLarge
+              ? FailureTexts.tooLarge(ticket, tooLarge)
+              : e.getMessage();
       if (blame.again() && ticket.hasRetriesLeft()) {
         beginAnew(ticket, blame.kind(), message);
       } else {
@@ -369,7 +369,9 @@ public final class StepBatcher implements AutoCloseable {
   private void expire() {
     long now = ticker.nanos();
     for (Ticket ticket : planner.members()) {
-      ticket.expired(now).ifPresent(limit -> fail(ticket, Kind.TIMEOUT, tooLate(ticket, limit)));
+      ticket
+          .expired(now)
+          .ifPresent(limit -> fail(ticket, Kind.TIMEOUT, FailureTexts.tooLate(ticket, limit)));
     }
   }
 
@@ -456,38 +458,6 @@ public final class StepBatcher implements AutoCloseable {
     if (closed) {
       throw new BatchingException("The device is closed; model " + model().info().name() + ".");
     }
-  }
-
-  private static String tooLarge(Ticket ticket, DeviceMemoryException e) {
-    GenerationRequest request = ticket.request();
-    Arguments arguments = request.arguments();
-    if (!arguments.has(Parameters.WIDTH) || !arguments.has(Parameters.HEIGHT)) {
-      return "Request %s does not fit into the device's memory, even alone: %s"
-          .formatted(request.id(), e.getMessage());
-    }
-    return ("Request %s (%d x %d pixels) does not fit into the device's memory, even alone."
-            + " Request a smaller image, or run the model in half precision: %s")
-        .formatted(request.id(), request.width(), request.height(), e.getMessage());
-  }
-
-  private static String tooLate(Ticket ticket, Ticket.TimeLimit limit) {
-    String where =
-        ticket.trajectory() == null
-            ? "it was still waiting"
-            : "it was at step %d of %d"
-                .formatted(ticket.trajectory().step(), ticket.trajectory().totalSteps());
-    return switch (limit) {
-      case TIMEOUT ->
-          ("Request %s was not finished within its limit of %d ms: %s. Raise the limit, or send"
-                  + " fewer requests at a time.")
-              .formatted(
-                  ticket.request().id(), ticket.how.timeout().orElseThrow().toMillis(), where);
-      case DEADLINE ->
-          ("Request %s was not finished by its deadline, %d ms after it was admitted: %s. Set a"
-                  + " later deadline, or none.")
-              .formatted(
-                  ticket.request().id(), ticket.how.deadline().orElseThrow().toMillis(), where);
-    };
   }
 
   private static List<GenerationRequest> requests(List<Ticket> batch) {
