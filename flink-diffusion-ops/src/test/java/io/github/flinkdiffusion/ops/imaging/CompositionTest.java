@@ -23,6 +23,7 @@ import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
 import java.util.function.IntFunction;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -96,7 +97,7 @@ class CompositionTest {
     Composition.Order order = order(samples);
     IntFunction<Raster> tiles = tiles(order.plan(), answer(samples));
 
-    Composition inMemory = Composition.inMemory(order, tiles);
+    Composition inMemory = CompositionInMemory.compose(order, tiles, UnaryOperator.identity());
     Composition inFiles = CompositionInFiles.compose(order, tiles);
 
     assertThat(inFiles.picture().file()).isPresent();
@@ -136,7 +137,7 @@ class CompositionTest {
     Composition.Order order = order(3, scene);
     IntFunction<Raster> tiles = tiles(order.plan(), answer(3));
 
-    Composition inMemory = Composition.inMemory(order, tiles);
+    Composition inMemory = CompositionInMemory.compose(order, tiles, UnaryOperator.identity());
     Composition inFiles = CompositionInFiles.compose(order, tiles);
 
     assertThat(read(inMemory.picture()).noData().orElseThrow().pixels()).isEqualTo(missing);

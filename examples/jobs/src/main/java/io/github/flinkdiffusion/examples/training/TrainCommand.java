@@ -19,7 +19,7 @@ import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.image.ContactSheet;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.imaging.Composition;
+import io.github.flinkdiffusion.ops.imaging.AnswerRasters;
 import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
@@ -218,7 +218,7 @@ public final class TrainCommand implements Callable<Integer> {
           sheet =
               sheet.add(
                   meaning.classes().isPresent()
-                      ? Composition.picture(
+                      ? AnswerRasters.picture(
                           Ensemble.answer(List.of(drawn), meaning).mean(), meaning)
                       : drawn,
                   sample.id());

@@ -6,24 +6,19 @@ package io.github.flinkdiffusion.ops.imaging;
 
 import io.github.flinkdiffusion.ops.image.BandTexts;
 import io.github.flinkdiffusion.ops.image.Bands;
-import io.github.flinkdiffusion.ops.image.DicomSegmentation;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
-import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.NoDataMask;
 import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SampleType;
-import io.github.flinkdiffusion.ops.image.TiffWriter;
 import io.github.flinkdiffusion.ops.image.Window;
-import io.github.flinkdiffusion.ops.pipeline.BoxStyle;
 import io.github.flinkdiffusion.ops.pipeline.ClassMap;
 import io.github.flinkdiffusion.ops.pipeline.ResultKind;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
@@ -79,9 +74,6 @@ public record Composition(
 
   /** As {@link #MASK}. */
   public static final String UNCERTAINTY = "uncertainty";
-
-  /** What masks of more classes than two, and fewer than this, have where there is no data. */
-  static final int NO_CLASS = 255;
 
   /** Floats that are put together in memory. */
   private static final long MOST_FLOATS_IN_MEMORY = 16 << 20;
@@ -171,7 +163,7 @@ public record Composition(
       return BandTexts.ofBands(kept, bands.gray() ? List.of(0) : bands.source());
     }
 
-    private boolean answerIsLikeTheSource() {
+    boolean answerIsLikeTheSource() {
       return meaning.kind() == ResultKind.PICTURE || meaning.kind() == ResultKind.BOXES;
     }
 
@@ -282,13 +274,13 @@ public record Composition(
           yield masked(withOpacity(result, top), noData);
         }
         case TEXT -> throw new IllegalArgumentException("A text is no image.");
-        case MASK, DEPTH, NORMALS -> withoutPixels(Composition.picture(mean, meaning), noData);
+        case MASK, DEPTH, NORMALS -> withoutPixels(AnswerRasters.picture(mean, meaning), noData);
       };
     }
 
     /** What is no picture like the source lacks data where the model saw none in any band. */
     private Raster withoutPixels(Raster raster, Optional<NoDataMask> noData) {
-      return Composition.withoutPixels(raster, noData.flatMap(bands::toModel));
+      return AnswerRasters.withoutPixels(raster, noData.flatMap(bands::toModel));
     }
 
     Decision decision(Raster stacked, ClassMap map) {
@@ -303,7 +295,7 @@ public record Composition(
     }
 
     Raster mask(Decision decision, ClassMap map, Optional<NoDataMask> noData) {
-      return withoutPixels(maskOf(decision, map, scene.mayLackData()), noData);
+      return withoutPixels(AnswerRasters.maskOf(decision, map, scene.mayLackData()), noData);
     }
 
     Raster uncertainty(Raster stacked, boolean floats, Optional<NoDataMask> noData) {
@@ -312,99 +304,18 @@ public record Composition(
       return withoutPixels(
           floats
               ? spread.withFormat(scene.mayLackData() ? measured.withNoData(Double.NaN) : measured)
-              : Composition.uncertainty(spread),
+              : AnswerRasters.uncertainty(spread),
           noData);
     }
 
     /** Whether the answer's picture says how likely each pixel is in the one class. */
-    private boolean isShares() {
+    boolean isShares() {
       return classes().filter(map -> map.encoding() == ClassMap.Encoding.BINARY).isPresent();
     }
 
-    private boolean sourceIsTiff() {
+    boolean sourceIsTiff() {
       return scene.mediaType().equals(ResultFormat.TIFF_TYPE);
     }
-  }
-
-  /**
-   * An answer's picture as it is written, where it says nothing of a source: what a binary
-   * segmentation, depth and normals measure is 16 bits over 0..1, other classes are painted.
-   *
-   * @param mean of {@link Ensemble#answer}
-   */
-  public static Raster picture(Raster mean, ResultMeaning meaning) {
-    return switch (meaning.kind()) {
-      case PICTURE, BOXES -> mean;
-      case MASK -> {
-        ClassMap map = meaning.classes().orElseThrow();
-        yield map.encoding() == ClassMap.Encoding.BINARY
-            ? measurement(mean)
-            : ClassPictures.painted(Decision.of(map, mean).classes(), map);
-      }
-      case DEPTH, NORMALS -> measurement(mean);
-      case TEXT -> throw new IllegalArgumentException("A text is no image.");
-    };
-  }
-
-  /**
-   * As {@link #picture(Raster, ResultMeaning)}, without data where what the model saw has none.
-   *
-   * @param noData of the model's image, in the answer's size
-   */
-  public static Raster picture(Raster mean, ResultMeaning meaning, Optional<NoDataMask> noData) {
-    Raster picture = picture(mean, meaning);
-    boolean alike = meaning.kind() == ResultKind.PICTURE || meaning.kind() == ResultKind.BOXES;
-    return noData
-        .filter(mask -> alike && mask.channels() == picture.channels())
-        .map(picture::masked)
-        .orElseGet(() -> withoutPixels(picture, noData));
-  }
-
-  /** As {@link #mask(Decision, ClassMap)}, as {@link #picture(Raster, ResultMeaning, Optional)}. */
-  public static Raster mask(Decision decision, ClassMap map, Optional<NoDataMask> noData) {
-    return withoutPixels(maskOf(decision, map, noData.isPresent()), noData);
-  }
-
-  /** As {@link #uncertainty(Raster)}, as {@link #picture(Raster, ResultMeaning, Optional)}. */
-  public static Raster uncertainty(Raster spread, Optional<NoDataMask> noData) {
-    return withoutPixels(uncertainty(spread), noData);
-  }
-
-  /** A number beyond those of the classes says that there is no data, if there is one. */
-  private static Raster maskOf(Decision decision, ClassMap map, boolean mayLackData) {
-    Raster mask = mask(decision, map);
-    boolean free = map.classes() > 2 && map.classes() <= NO_CLASS && mayLackData;
-    return free ? mask.withFormat(mask.format().withNoData(NO_CLASS)) : mask;
-  }
-
-  /** Pixels of which the model saw no data in any band. */
-  private static Raster withoutPixels(Raster raster, Optional<NoDataMask> seen) {
-    return seen.flatMap(mask -> mask.pixels(raster.channels())).map(raster::masked).orElse(raster);
-  }
-
-  private static Raster measurement(Raster mean) {
-    Bands bands = mean.channels() == 2 ? Bands.MEASUREMENTS : Bands.ofPicture(mean.channels());
-    return mean.withFormat(PixelFormat.of(bands, SampleType.UINT16));
-  }
-
-  /** An ensemble's spread as it is written into PNG files: 16 bits over 0..1. */
-  public static Raster uncertainty(Raster spread) {
-    return spread.withFormat(PixelFormat.of(Bands.GRAY, SampleType.UINT16));
-  }
-
-  /**
-   * A segmentation's mask as it is written: white inside, or the numbers of more classes than two.
-   */
-  public static Raster mask(Decision decision, ClassMap map) {
-    ClassRaster classes = decision.classes();
-    if (map.classes() > 2) {
-      return classes.toRaster();
-    }
-    float[] inside = new float[classes.numbers().length];
-    for (int i = 0; i < inside.length; i++) {
-      inside[i] = classes.numbers()[i];
-    }
-    return new Raster(1, classes.height(), classes.width(), inside);
   }
 
   /**
@@ -427,7 +338,8 @@ public record Composition(
   public static Composition compose(
       Order order, IntFunction<Raster> tiles, UnaryOperator<Raster> finish) {
     if (order.fitsIntoMemory()) {
-      return inMemory(order, tiles, order.isPlainColor() ? finish : UnaryOperator.identity());
+      return CompositionInMemory.compose(
+          order, tiles, order.isPlainColor() ? finish : UnaryOperator.identity());
     }
     if (order.format() == ResultFormat.DICOM || order.format() == ResultFormat.NIFTI) {
       throw tooLarge(order);
@@ -446,131 +358,8 @@ public record Composition(
                 MOST_FLOATS_IN_MEMORY));
   }
 
-  static Composition inMemory(Order order, IntFunction<Raster> tiles) {
-    return inMemory(order, tiles, UnaryOperator.identity());
-  }
-
-  private static Composition inMemory(
-      Order order, IntFunction<Raster> tiles, UnaryOperator<Raster> finish) {
-    Raster stacked = Assembly.whole(order.plan(), order.first(), tiles);
-    Optional<NoDataMask> noData = order.noData(0, stacked.height());
-    Raster picture =
-        finish.apply(order.picture(stacked, 0, noData)).withMetadata(order.pictureMetadata());
-    String mediaType = order.format().losslessTypeOf(picture, order.sourceIsTiff());
-    Optional<Artifact> mask = Optional.empty();
-    Optional<Regions> regions = Optional.empty();
-    if (order.classes().isPresent()) {
-      ClassMap map = order.classes().get();
-      Decision decision = order.decision(stacked, map);
-      ImageMetadata besides = order.besides(MASK);
-      mask =
-          Optional.of(
-              order.format() == ResultFormat.DICOM
-                  ? Artifact.of(
-                      DicomSegmentation.binary(
-                          stacked.width(),
-                          stacked.height(),
-                          segments(decision.classes(), map, order.pixelsWithout(noData)),
-                          besides),
-                      ResultFormat.DICOM_TYPE)
-                  : encodeMask(order.writtenMask(decision, map, noData), besides, mediaType));
-      regions =
-          Optional.of(
-              finder(map)
-                  .find(
-                      decision.classes(),
-                      order.pixelsWithout(noData),
-                      order.isEnsemble()
-                          ? Optional.of(pixel -> decision.score().data()[pixel])
-                          : Optional.empty(),
-                      order.scaledMetadata()));
-    }
-    if (order.meaning().boxes().isPresent()) {
-      regions = Optional.of(boxes(order, order.meaning().boxes().get(), stacked));
-    }
-    Optional<Artifact> uncertainty =
-        order.isEnsemble()
-            ? Optional.of(
-                encode(
-                    order.uncertainty(stacked, mediaType.equals(ResultFormat.TIFF_TYPE), noData),
-                    order.besides(UNCERTAINTY),
-                    mediaType))
-            : Optional.empty();
-    return new Composition(
-        picture.width(),
-        picture.height(),
-        order.format() == ResultFormat.DICOM && order.isShares()
-            ? shares(picture, order.classes().orElseThrow())
-            : encode(
-                picture,
-                picture.metadata(),
-                order.answerIsLikeTheSource()
-                    ? order.format().mediaTypeOf(picture, order.sourceIsTiff())
-                    : mediaType),
-        mask,
-        uncertainty,
-        regions);
-  }
-
-  /**
-   * A segment for each class that is something.
-   *
-   * @param without pixels that hold no data, and so are in none
-   */
-  static List<DicomSegmentation.Segment> segments(
-      ClassRaster classes, ClassMap map, BitSet without) {
-    List<DicomSegmentation.Segment> segments = new ArrayList<>();
-    for (int number = 0; number < map.classes(); number++) {
-      if (map.isBackground(number)) {
-        continue;
-      }
-      float[] inside = new float[classes.numbers().length];
-      for (int i = 0; i < inside.length; i++) {
-        inside[i] = (classes.numbers()[i] & 0xFF) == number && !without.get(i) ? 1 : 0;
-      }
-      segments.add(new DicomSegmentation.Segment(map.labels().get(number), inside));
-    }
-    return segments;
-  }
-
-  /** How likely each pixel is inside. */
-  private static Artifact shares(Raster picture, ClassMap map) {
-    return Artifact.of(
-        DicomSegmentation.fractional(
-            picture.width(),
-            picture.height(),
-            List.of(new DicomSegmentation.Segment(map.labels().get(1), picture.data())),
-            picture.metadata()),
-        ResultFormat.DICOM_TYPE);
-  }
-
   static RegionFinder finder(ClassMap map) {
     return new RegionFinder(map, RegionFinder.Limits.DEFAULT.withLeastPixels(map.leastPixels()));
-  }
-
-  /** What a model has drawn, and not what the image had before. */
-  private static Regions boxes(Order order, BoxStyle style, Raster stacked) {
-    Scene scene = order.scene();
-    Raster drawn = Assembly.channels(stacked, 0, order.channels());
-    boolean same = scene.width() == drawn.width() && scene.height() == drawn.height();
-    Optional<Raster> before =
-        same
-            ? Optional.of(
-                order.bands().toModel(scene.read(new Window(0, 0, scene.width(), scene.height()))))
-            : Optional.empty();
-    return new BoxReader(style).read(drawn, before, RegionFinder.Limits.DEFAULT.regions());
-  }
-
-  /** Numbers of classes have no means. */
-  private static Artifact encodeMask(Raster mask, ImageMetadata metadata, String mediaType) {
-    return mediaType.equals(ResultFormat.TIFF_TYPE)
-        ? Artifact.of(
-            TiffWriter.encode(mask.withMetadata(metadata), TiffWriter.Overviews.FIRST), mediaType)
-        : encode(mask, metadata, mediaType);
-  }
-
-  private static Artifact encode(Raster raster, ImageMetadata metadata, String mediaType) {
-    return Artifact.of(Images.write(raster.withMetadata(metadata), mediaType), mediaType);
   }
 
   /** Deletes a file of an {@link Artifact}; one that stays costs space alone. */

@@ -152,7 +152,8 @@ public final class VolumeComposition {
     List<float[]> shares(Kind kind, ClassMap map) {
       BitSet without = order.pixelsWithout(noData);
       if (kind == Kind.MASK) {
-        return Composition.segments(order.decision(stacked, map).classes(), map, without).stream()
+        return CompositionInMemory.segments(order.decision(stacked, map).classes(), map, without)
+            .stream()
             .map(DicomSegmentation.Segment::shares)
             .toList();
       }

@@ -6,8 +6,8 @@ package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.image.NoDataMask;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.imaging.AnswerRasters;
 import io.github.flinkdiffusion.ops.imaging.Audit;
-import io.github.flinkdiffusion.ops.imaging.Composition;
 import io.github.flinkdiffusion.ops.imaging.Decision;
 import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
@@ -97,16 +97,18 @@ record Answer(
     if (samples.size() > 1) {
       further.put("ensembleSize", Integer.toString(samples.size()));
     }
-    Raster picture = Composition.picture(answer.mean(), meaning, noData);
+    Raster picture = AnswerRasters.picture(answer.mean(), meaning, noData);
     return new Answer(
         first,
         picture,
         meaning
             .classes()
-            .map(classes -> Composition.mask(Decision.of(classes, answer.mean()), classes, noData)),
+            .map(
+                classes ->
+                    AnswerRasters.mask(Decision.of(classes, answer.mean()), classes, noData)),
         samples.size() == 1
             ? Optional.empty()
-            : Optional.of(Composition.uncertainty(answer.spread(), noData)),
+            : Optional.of(AnswerRasters.uncertainty(answer.spread(), noData)),
         samples.stream().anyMatch(GeneratedImage::flagged),
         model.marked(Audit.of(model.model(), first.request(), digests, further), picture, meaning));
   }
