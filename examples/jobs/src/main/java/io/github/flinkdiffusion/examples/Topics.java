@@ -65,11 +65,20 @@ public record Topics(String requests, String images, String failures, String pro
    * @throws DemoException when the broker does not answer or does not allow it
    */
   void createMissing(String bootstrapServers, int partitions) {
+    createMissing(bootstrapServers, all(), partitions);
+  }
+
+  /**
+   * Creates those that are not there yet.
+   *
+   * @throws DemoException when the broker does not answer or does not allow it
+   */
+  static void createMissing(String bootstrapServers, List<String> topics, int partitions) {
     ask(
         bootstrapServers,
-        "create the topics " + all(),
+        "create the topics " + topics,
         admin -> {
-          Set<String> missing = new HashSet<>(all());
+          Set<String> missing = new HashSet<>(topics);
           missing.removeAll(admin.listTopics().names().get(PATIENCE_SECONDS, TimeUnit.SECONDS));
           return admin
               .createTopics(

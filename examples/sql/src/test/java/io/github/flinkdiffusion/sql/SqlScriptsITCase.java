@@ -71,6 +71,26 @@ class SqlScriptsITCase {
   }
 
   @Test
+  void theClientHasTheTablesOfEventsAndTheirTopics() throws Exception {
+    Path statements = Path.of("target/own.sql").toAbsolutePath();
+    Files.writeString(
+        statements,
+        """
+        SET 'table.dml-sync' = 'true';
+        SET 'sql-client.execution.result-mode' = 'tableau';
+        INSERT INTO failure_events (id, reason, message) VALUES ('p4', 'INVALID_REQUEST', 'no prompt');
+        SELECT id, message FROM failure_events /*+ OPTIONS('scan.bounded.mode' = 'latest-offset') */;
+        """);
+    File log = new File("target/events.log");
+    int status = bash(Path.of("client"), log, "events.sql", "-f", statements.toString());
+    String output = Files.readString(log.toPath());
+    assertThat(status).as(output).isZero();
+    assertThat(output).containsPattern("\\+I \\| +p4 \\| +no prompt \\|");
+    File topics = new File("target/topics.log");
+    assertThat(bash(Path.of("run"), topics, "topics", "mine", "failures")).isZero();
+  }
+
+  @Test
   void theSameFromPython() throws Exception {
     String python = System.getenv().getOrDefault("PYTHON", "python3");
     assumeTrue(

@@ -69,7 +69,7 @@ final class EventRowDeserializer implements DeserializationSchema<RowData> {
       return reader.row(events.read(value, null));
     } catch (UndecodableEventException e) {
       if (!ignoring) {
-        throw new IOException(
+        throw new UnreadableRecordException(
             ("Cannot read a record as event '%s': %s To skip such records, set '%s.%s' ="
                     + " 'true'.")
                 .formatted(

@@ -46,6 +46,8 @@ import org.apache.flink.api.common.serialization.DeserializationSchema;
 import org.apache.flink.api.common.serialization.SerializationSchema;
 import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.metrics.groups.UnregisteredMetricsGroup;
+import org.apache.flink.runtime.throwable.ThrowableClassifier;
+import org.apache.flink.runtime.throwable.ThrowableType;
 import org.apache.flink.table.api.DataTypes;
 import org.apache.flink.table.api.ValidationException;
 import org.apache.flink.table.data.GenericMapData;
@@ -251,6 +253,7 @@ class EventRowsTest {
     assertThatThrownBy(
             () -> writer(EventKind.PROMPT, prompt).serialize(GenericRowData.of(id, null, null)))
         .isInstanceOf(EventRowException.class)
+        .satisfies(EventRowsTest::isFinal)
         .hasMessage(
             "Cannot write the row with id p1 as event 'prompt': prompt is NULL; it must have a"
                 + " value.");
@@ -284,12 +287,19 @@ class EventRowsTest {
         .hasMessageContaining("image.content and image.reference both have a value");
   }
 
+  /** Flink does not restart the job: the next attempt would meet the same row. */
+  private static void isFinal(Throwable failure) {
+    assertThat(ThrowableClassifier.getThrowableType(failure))
+        .isEqualTo(ThrowableType.NonRecoverableError);
+  }
+
   @Test
   void bytesThatAreNoEventFailOrAreLeftOut() throws Exception {
     RowType columns = row(DataTypes.FIELD("id", DataTypes.STRING()));
     byte[] noEvent = {1, 2, 3};
     assertThatThrownBy(() -> reader(EventKind.PROMPT, columns).deserialize(noEvent))
         .isInstanceOf(IOException.class)
+        .satisfies(EventRowsTest::isFinal)
         .hasMessageContaining("Cannot read a record as event 'prompt': 3 bytes that start with")
         .hasMessageContaining("'diffusion-avro.ignore-parse-errors' = 'true'");
     EventRowDeserializer ignoring =

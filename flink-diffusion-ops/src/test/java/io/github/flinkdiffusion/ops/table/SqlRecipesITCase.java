@@ -81,7 +81,14 @@ class SqlRecipesITCase {
   void theRecipesDoWhatTheySay() throws Exception {
     try (EmbeddedKafka kafka = EmbeddedKafka.builder().start()) {
       kafka.createTopics(
-          1, "prompts", "images", "failures", "thumbnails", "large-images", "frames");
+          1,
+          "prompts",
+          "images",
+          "failures",
+          "thumbnails",
+          "large-images",
+          "frames",
+          "images-json");
       sendPictures(kafka);
       sql.getConfig().set("parallelism.default", "1");
       sql.getConfig().set("restart-strategy.type", "none");
@@ -136,6 +143,17 @@ class SqlRecipesITCase {
       assertThat(events(kafka, "thumbnails", EventCodec.images()))
           .extracting(ImageEvent::getId, SqlRecipesITCase::size)
           .containsExactly(tuple("inside", "128 x 128"), tuple("beside", "128 x 85"));
+
+      run(
+          recipes
+              .get("A topic in another format")
+              .replace("localhost:9092", kafka.bootstrapServers()));
+      assertThat(kafka.readCommitted("images-json"))
+          .extracting(record -> new String(record.value(), StandardCharsets.UTF_8))
+          .satisfiesExactly(
+              inside -> assertThat(inside).contains("\"id\":\"inside\"", "\"width\":16"),
+              beside -> assertThat(beside).contains("\"id\":\"beside\"", "\"width\":24"),
+              damaged -> assertThat(damaged).contains("\"id\":\"damaged\""));
 
       run(
           recipes
