@@ -44,10 +44,13 @@ public record Lumina2Config(
     int rowAxis,
     int columnAxis,
     int maxTextPositions,
-    int maxSide) {
+    int maxSide)
+    implements OneStreamShape {
 
   /** Pixels of the latent along a side of a patch: the only {@code patch_size}. */
   public static final int PATCH = 2;
+
+  private static final double THETA = 10_000;
 
   /**
    * Reads a component's config.json; missing keys take diffusers' defaults.
@@ -68,25 +71,15 @@ public record Lumina2Config(
     if (heads % keyHeads != 0) {
       throw config.unsupported("num_kv_heads", keyHeads, "a divisor of the heads, " + heads);
     }
-    int[] axes = config.integers("axes_dim_rope", new int[] {32, 32, 32});
-    boolean even = axes.length == 3;
-    int sum = 0;
-    for (int axis : axes) {
-      even &= axis > 0 && axis % 2 == 0;
-      sum += axis;
-    }
-    if (!even || size % heads != 0 || sum != size / heads) {
-      throw config.unsupported(
-          "axes_dim_rope",
-          config.node().get("axes_dim_rope"),
-          "three even numbers whose sum is hidden_size / num_attention_heads (%d / %d)"
-              .formatted(size, heads));
-    }
-    int[] lengths = config.integers("axes_lens", new int[] {300, 512, 512});
-    if (lengths.length != 3 || lengths[0] < 2 || lengths[1] < 1 || lengths[2] < 1) {
-      throw config.unsupported(
-          "axes_lens", config.node().get("axes_lens"), "three numbers, the first at least 2");
-    }
+    int[] axes =
+        OneStreamShape.axes(
+            config,
+            "axes_dim_rope",
+            new int[] {32, 32, 32},
+            size,
+            heads,
+            "hidden_size / num_attention_heads");
+    int[] lengths = OneStreamShape.lengths(config, new int[] {300, 512, 512}, 2);
     return new Lumina2Config(
         ConfigValues.positive(config, "sample_size", 128),
         channels,
@@ -115,8 +108,13 @@ public record Lumina2Config(
     return Math.toIntExact((inner + multiple - 1) / multiple * multiple);
   }
 
-  /** Of each head. */
-  int headSize() {
-    return size / heads;
+  @Override
+  public int patchSize() {
+    return PATCH;
+  }
+
+  @Override
+  public double theta() {
+    return THETA;
   }
 }

@@ -45,7 +45,8 @@ public record ZImageConfig(
     int rowAxis,
     int columnAxis,
     int maxTextPositions,
-    int maxSide) {
+    int maxSide)
+    implements OneStreamShape {
 
   /**
    * Reads a component's config.json; missing keys take diffusers' defaults.
@@ -65,24 +66,10 @@ public record ZImageConfig(
     }
     int size = ConfigValues.positive(config, "dim", 3840);
     int heads = ConfigValues.positive(config, "n_heads", 30);
-    int[] axes = config.integers("axes_dims", new int[] {32, 48, 48});
-    int[] lengths = config.integers("axes_lens", new int[] {1024, 512, 512});
-    boolean even = axes.length == 3;
-    int sum = 0;
-    for (int axis : axes) {
-      even &= axis > 0 && axis % 2 == 0;
-      sum += axis;
-    }
-    if (!even || size % heads != 0 || sum != size / heads) {
-      throw config.unsupported(
-          "axes_dims",
-          config.node().get("axes_dims"),
-          "three even numbers whose sum is dim / n_heads (%d / %d)".formatted(size, heads));
-    }
-    if (lengths.length != 3 || lengths[0] < 34 || lengths[1] < 1 || lengths[2] < 1) {
-      throw config.unsupported(
-          "axes_lens", config.node().get("axes_lens"), "three numbers, the first at least 34");
-    }
+    int[] axes =
+        OneStreamShape.axes(
+            config, "axes_dims", new int[] {32, 48, 48}, size, heads, "dim / n_heads");
+    int[] lengths = OneStreamShape.lengths(config, new int[] {1024, 512, 512}, 34);
     return new ZImageConfig(
         ConfigValues.positive(config, "in_channels", 16),
         patch[0],
@@ -100,10 +87,5 @@ public record ZImageConfig(
         axes[2],
         lengths[0],
         Math.min(lengths[1], lengths[2]));
-  }
-
-  /** Of each head. */
-  int headSize() {
-    return size / heads;
   }
 }
