@@ -182,7 +182,7 @@ class CancellationPropertyTest {
       }
       for (CancellableSubtask subtask : subtasks) {
         subtask.settle();
-        subtask.operator().endInput();
+        subtask.cancellable().endInput();
       }
       commit();
     }

@@ -4,34 +4,24 @@
  */
 package io.github.flinkdiffusion.ops.operator;
 
-import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
-import io.github.flinkdiffusion.connector.event.ProgressEvent;
-import io.github.flinkdiffusion.connector.event.TextEvent;
 import io.github.flinkdiffusion.ops.fakes.ManualDevices;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Optional;
-import java.util.Queue;
-import org.apache.flink.api.common.serialization.SerializerConfigImpl;
 import org.apache.flink.configuration.Configuration;
-import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
-import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.runtime.operators.testutils.MockEnvironmentBuilder;
 import org.apache.flink.runtime.util.TestingTaskManagerRuntimeInfo;
-import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
-import org.apache.flink.streaming.runtime.tasks.mailbox.Mail;
-import org.apache.flink.streaming.runtime.tasks.mailbox.TaskMailbox;
 import org.apache.flink.streaming.util.OneInputStreamOperatorTestHarness;
 
-/** One subtask of the operator for image tasks in Flink's harness; the test delivers its mail. */
-final class ImageSubtask implements AutoCloseable {
-  final OneInputStreamOperatorTestHarness<ImageTaskEvent, ImageEvent> harness;
+/** One subtask of the operator for image tasks, with a device of its own. */
+final class ImageSubtask
+    extends OperatorSubtask<
+        ImageTaskEvent,
+        OneInputStreamOperatorTestHarness<ImageTaskEvent, ImageEvent>,
+        ImageSubtask> {
   private final ManualDevices devices;
 
   ImageSubtask(PipelineFactory pipelines, DiffusionSettings settings, ManualDevices devices)
@@ -55,8 +45,7 @@ final class ImageSubtask implements AutoCloseable {
       ManualDevices devices,
       Path scratch)
       throws Exception {
-    this.devices = devices;
-    harness =
+    super(
         new OneInputStreamOperatorTestHarness<>(
             new DiffusionOperatorFactory.OfRequests<>(
                 kind, ModelList.of(pipelines), settings, null, null, devices.services),
@@ -64,19 +53,12 @@ final class ImageSubtask implements AutoCloseable {
                 .setTaskManagerRuntimeInfo(
                     new TestingTaskManagerRuntimeInfo(
                         new Configuration(), new String[] {scratch.toString()}))
-                .build());
-    harness.setup(
-        new AvroTypeInfo<>(ImageEvent.class).createSerializer(new SerializerConfigImpl()));
+                .build()));
+    this.devices = devices;
   }
 
-  ImageSubtask open() throws Exception {
-    harness.open();
-    return this;
-  }
-
-  ImageSubtask restore(OperatorSubtaskState state) throws Exception {
-    harness.initializeState(state);
-    harness.open();
+  @Override
+  ImageSubtask self() {
     return this;
   }
 
@@ -86,58 +68,12 @@ final class ImageSubtask implements AutoCloseable {
 
   /** One call of the device, one piece of work of the pool, one mail; false when all rest. */
   boolean progress() throws Exception {
-    boolean busy = devices.deviceCall();
-    busy |= devices.encodeOne();
-    return busy | deliverMail();
-  }
-
-  boolean deliverMail() throws Exception {
-    Optional<Mail> mail = harness.getTaskMailbox().tryTake(TaskMailbox.MIN_PRIORITY);
-    if (mail.isPresent()) {
-      mail.get().run();
-    }
-    return mail.isPresent();
+    return progress(devices);
   }
 
   void settle() throws Exception {
-    boolean busy = true;
-    while (busy) {
-      busy = progress();
+    while (progress()) {
+      // until all rest
     }
-  }
-
-  OperatorSubtaskState snapshot() throws Exception {
-    return harness.snapshot(1, 1);
-  }
-
-  DiffusionMetrics meters() {
-    return ((DiffusionOperator) harness.getOperator()).meters();
-  }
-
-  List<ImageEvent> images() {
-    return harness.extractOutputValues();
-  }
-
-  List<TextEvent> texts() {
-    return values(harness.getSideOutput(DiffusionOperator.TEXTS));
-  }
-
-  List<FailureEvent> failures() {
-    return values(harness.getSideOutput(DiffusionOperator.FAILURES));
-  }
-
-  List<ProgressEvent> progressEvents() {
-    return values(harness.getSideOutput(DiffusionOperator.PROGRESS));
-  }
-
-  private static <T> List<T> values(Queue<StreamRecord<T>> records) {
-    return records == null
-        ? List.of()
-        : new ArrayList<>(records.stream().map(StreamRecord::getValue).toList());
-  }
-
-  @Override
-  public void close() throws Exception {
-    harness.close();
   }
 }

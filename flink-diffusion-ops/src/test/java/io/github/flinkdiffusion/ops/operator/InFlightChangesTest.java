@@ -9,7 +9,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flinkdiffusion.connector.event.FailureReason;
-import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
@@ -114,12 +113,12 @@ class InFlightChangesTest {
       if (before == null) {
         InProgress job = start(settings);
         job.begin();
-        while (job.meters().steps.getCount() < 2) {
+        while (job.subtask().meters().steps.getCount() < 2) {
           assertThat(job.progress()).as("it works until it is saved").isTrue();
         }
-        OperatorSubtaskState state = job.snapshot();
+        OperatorSubtaskState state = job.subtask().snapshot();
         job.settle();
-        assertThat(job.failures()).isEmpty();
+        assertThat(job.subtask().failures()).isEmpty();
         before = new Saved(state, picture(job), job);
         saved.put(settings, before);
       }
@@ -141,27 +140,33 @@ class InFlightChangesTest {
     InProgress start(Configuration config, ManualDevices devices) throws Exception;
   }
 
+  /** How a subtask gets its one request. */
+  private interface Begin {
+    void send() throws Exception;
+  }
+
   /** A subtask with one request of either type. */
-  private interface InProgress extends AutoCloseable {
-    void begin() throws Exception;
+  private record InProgress(OperatorSubtask<?, ?, ?> subtask, ManualDevices devices, Begin request)
+      implements AutoCloseable {
 
-    void restore(OperatorSubtaskState state) throws Exception;
+    void begin() throws Exception {
+      subtask.open();
+      request.send();
+    }
 
-    boolean progress() throws Exception;
+    boolean progress() throws Exception {
+      return subtask.progress(devices);
+    }
 
-    OperatorSubtaskState snapshot() throws Exception;
-
-    DiffusionMetrics meters();
-
-    List<ImageEvent> images();
-
-    List<Map.Entry<FailureReason, String>> failures();
-
-    default void settle() throws Exception {
-      boolean busy = true;
-      while (busy) {
-        busy = progress();
+    void settle() throws Exception {
+      while (progress()) {
+        // until all rest
       }
+    }
+
+    @Override
+    public void close() throws Exception {
+      subtask.close();
     }
   }
 
@@ -174,52 +179,7 @@ class InFlightChangesTest {
               new ModelFolderPipelines(ModelSettings.of(config)),
               DiffusionSettings.of(config),
               devices.services);
-      return new InProgress() {
-        @Override
-        public void begin() throws Exception {
-          subtask.open();
-          subtask.harness.processElement(event, 0);
-        }
-
-        @Override
-        public void restore(OperatorSubtaskState state) throws Exception {
-          subtask.restore(state);
-        }
-
-        @Override
-        public boolean progress() throws Exception {
-          boolean busy = devices.deviceCall();
-          busy |= devices.encodeOne();
-          return busy | subtask.deliverMail();
-        }
-
-        @Override
-        public OperatorSubtaskState snapshot() throws Exception {
-          return subtask.snapshot();
-        }
-
-        @Override
-        public DiffusionMetrics meters() {
-          return subtask.meters();
-        }
-
-        @Override
-        public List<ImageEvent> images() {
-          return subtask.images();
-        }
-
-        @Override
-        public List<Map.Entry<FailureReason, String>> failures() {
-          return subtask.failures().stream()
-              .map(each -> Map.entry(each.getReason(), each.getMessage()))
-              .toList();
-        }
-
-        @Override
-        public void close() throws Exception {
-          subtask.close();
-        }
-      };
+      return new InProgress(subtask, devices, () -> subtask.harness.processElement(event, 0));
     };
   }
 
@@ -232,55 +192,16 @@ class InFlightChangesTest {
     return (config, devices) -> {
       ImageSubtask subtask =
           new ImageSubtask(opening.of(config), DiffusionSettings.of(config), devices);
-      return new InProgress() {
-        @Override
-        public void begin() throws Exception {
-          subtask.open();
-          subtask.task(
-              ImageTaskOperatorTest.task("a", image, "image/tiff")
-                  .setPrompt(prompt)
-                  .setParameters(parameters)
-                  .setAttributes(Map.of("customer", "b"))
-                  .build());
-        }
-
-        @Override
-        public void restore(OperatorSubtaskState state) throws Exception {
-          subtask.restore(state);
-        }
-
-        @Override
-        public boolean progress() throws Exception {
-          return subtask.progress();
-        }
-
-        @Override
-        public OperatorSubtaskState snapshot() throws Exception {
-          return subtask.snapshot();
-        }
-
-        @Override
-        public DiffusionMetrics meters() {
-          return subtask.meters();
-        }
-
-        @Override
-        public List<ImageEvent> images() {
-          return subtask.images();
-        }
-
-        @Override
-        public List<Map.Entry<FailureReason, String>> failures() {
-          return subtask.failures().stream()
-              .map(each -> Map.entry(each.getReason(), each.getMessage()))
-              .toList();
-        }
-
-        @Override
-        public void close() throws Exception {
-          subtask.close();
-        }
-      };
+      return new InProgress(
+          subtask,
+          devices,
+          () ->
+              subtask.task(
+                  ImageTaskOperatorTest.task("a", image, "image/tiff")
+                      .setPrompt(prompt)
+                      .setParameters(parameters)
+                      .setAttributes(Map.of("customer", "b"))
+                      .build()));
     };
   }
 
@@ -538,8 +459,8 @@ class InFlightChangesTest {
   // ------------------------------------------------------------------ trials
 
   private static Raster picture(InProgress job) {
-    assertThat(job.images()).hasSize(1);
-    Payload payload = Payloads.image(job.images().get(0));
+    assertThat(job.subtask().images()).hasSize(1);
+    Payload payload = Payloads.image(job.subtask().images().get(0));
     return Images.read(Payloads.inlineBytes(payload).orElseThrow(), ReadOptions.DEFAULT);
   }
 
@@ -637,22 +558,23 @@ class InFlightChangesTest {
     }
     Saved saved = kind.saved(change.before());
     try (InProgress job = kind.start(change.after())) {
-      job.restore(saved.state());
+      job.subtask().restore(saved.state());
       job.settle();
-      long restored = job.meters().restoredTrajectories.getCount();
-      long restarted = job.meters().restartedTrajectories.getCount();
+      long restored = job.subtask().meters().restoredTrajectories.getCount();
+      long restarted = job.subtask().meters().restartedTrajectories.getCount();
       switch (effect) {
         case BEGINS_ANEW -> {
           assertThat(restarted).as("begins anew").isPositive();
           assertThat(restored).as("goes on").isZero();
         }
         case REFUSED -> {
-          assertThat(job.images()).isEmpty();
-          assertThat(job.failures()).hasSize(1);
-          assertThat(job.failures().get(0).getKey()).isEqualTo(FailureReason.INVALID_REQUEST);
+          assertThat(job.subtask().images()).isEmpty();
+          assertThat(job.subtask().failures()).hasSize(1);
+          assertThat(job.subtask().failures().get(0).getReason())
+              .isEqualTo(FailureReason.INVALID_REQUEST);
         }
         default -> {
-          assertThat(job.failures()).isEmpty();
+          assertThat(job.subtask().failures()).isEmpty();
           assertThat(restored).as("goes on").isPositive();
           assertThat(restarted).as("begins anew").isZero();
           if (effect != Effect.FILE_ONLY) {

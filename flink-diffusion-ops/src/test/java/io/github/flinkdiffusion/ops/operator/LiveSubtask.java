@@ -6,41 +6,44 @@ package io.github.flinkdiffusion.ops.operator;
 
 import static io.github.flinkdiffusion.ops.operator.Subtask.settings;
 
-import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.ops.fakes.ManualDevices;
+import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.LiveOptions;
 import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
-import org.apache.flink.api.common.serialization.SerializerConfigImpl;
 import org.apache.flink.api.common.typeinfo.Types;
-import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
-import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
-import org.apache.flink.streaming.runtime.tasks.mailbox.Mail;
-import org.apache.flink.streaming.runtime.tasks.mailbox.TaskMailbox;
 import org.apache.flink.streaming.util.KeyedOneInputStreamOperatorTestHarness;
 
 /** One subtask for frames of streams, keyed by them, with a device of its own. */
-final class LiveSubtask implements AutoCloseable {
-  static final int MAX_PARALLELISM = 16;
-
-  final ManualDevices devices = new ManualDevices();
-  final KeyedOneInputStreamOperatorTestHarness<String, ImageTaskEvent, ImageEvent> harness;
+final class LiveSubtask
+    extends OperatorSubtask<
+        ImageTaskEvent,
+        KeyedOneInputStreamOperatorTestHarness<String, ImageTaskEvent, ImageEvent>,
+        LiveSubtask> {
+  final ManualDevices devices;
 
   LiveSubtask(PipelineFactory models, int parallelism, int index, Object... optionsAndValues)
       throws Exception {
-    List<Object> options = new ArrayList<>(List.of(optionsAndValues));
-    options.addAll(List.of(LiveOptions.ENABLED, true));
-    harness =
+    this(new ManualDevices(), models, parallelism, index, optionsAndValues);
+  }
+
+  private LiveSubtask(
+      ManualDevices devices,
+      PipelineFactory models,
+      int parallelism,
+      int index,
+      Object... optionsAndValues)
+      throws Exception {
+    super(
         new KeyedOneInputStreamOperatorTestHarness<>(
             new DiffusionOperatorFactory.OfRequests<>(
                 RequestKind.IMAGE_TASKS,
                 ModelList.of(models),
-                settings(options.toArray()),
+                enabled(optionsAndValues),
                 null,
                 null,
                 devices.services),
@@ -48,19 +51,18 @@ final class LiveSubtask implements AutoCloseable {
             Types.STRING,
             MAX_PARALLELISM,
             parallelism,
-            index);
-    harness.setup(
-        new AvroTypeInfo<>(ImageEvent.class).createSerializer(new SerializerConfigImpl()));
+            index));
+    this.devices = devices;
   }
 
-  LiveSubtask open() throws Exception {
-    harness.open();
-    return this;
+  private static DiffusionSettings enabled(Object... optionsAndValues) {
+    List<Object> options = new ArrayList<>(List.of(optionsAndValues));
+    options.addAll(List.of(LiveOptions.ENABLED, true));
+    return settings(options.toArray());
   }
 
-  LiveSubtask restore(OperatorSubtaskState state) throws Exception {
-    harness.initializeState(state);
-    harness.open();
+  @Override
+  LiveSubtask self() {
     return this;
   }
 
@@ -69,13 +71,7 @@ final class LiveSubtask implements AutoCloseable {
   }
 
   boolean progress() throws Exception {
-    boolean busy = devices.deviceCall();
-    busy |= devices.encodeOne();
-    Optional<Mail> mail = harness.getTaskMailbox().tryTake(TaskMailbox.MIN_PRIORITY);
-    if (mail.isPresent()) {
-      mail.get().run();
-    }
-    return busy || mail.isPresent();
+    return progress(devices);
   }
 
   void settle() throws Exception {
@@ -84,27 +80,7 @@ final class LiveSubtask implements AutoCloseable {
     }
   }
 
-  List<ImageEvent> images() {
-    return harness.extractOutputValues();
-  }
-
-  List<FailureEvent> failures() {
-    var records = harness.getSideOutput(DiffusionOperator.FAILURES);
-    return records == null
-        ? List.of()
-        : new ArrayList<>(records.stream().map(record -> record.getValue()).toList());
-  }
-
-  DiffusionMetrics meters() {
-    return ((DiffusionOperator) harness.getOperator()).meters();
-  }
-
   LiveFrames frames() {
-    return ((DiffusionOperator) harness.getOperator()).live();
-  }
-
-  @Override
-  public void close() throws Exception {
-    harness.close();
+    return operator().live();
   }
 }

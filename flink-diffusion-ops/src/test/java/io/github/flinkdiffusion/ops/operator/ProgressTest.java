@@ -22,7 +22,7 @@ class ProgressTest extends SubtaskCase {
       subtask.harness.processElement(prompt("a", 5), 77);
       subtask.settle(devices);
 
-      assertThat(subtask.progress())
+      assertThat(subtask.progressEvents())
           .extracting(ProgressEvent::getId, ProgressEvent::getStep, ProgressEvent::getTotalSteps)
           .containsExactly(tuple("a", 2, 5), tuple("a", 4, 5), tuple("a", 5, 5));
     }
@@ -34,10 +34,10 @@ class ProgressTest extends SubtaskCase {
       subtask.harness.processElement(prompt("a", 5), 77);
       subtask.settle(devices);
 
-      assertThat(subtask.progress())
+      assertThat(subtask.progressEvents())
           .extracting(ProgressEvent::getStep, ProgressEvent::getTotalSteps)
           .containsExactly(tuple(2, 5), tuple(4, 5));
-      assertThat(PngCodec.decode(subtask.progress().get(0).getPreview().array()).width())
+      assertThat(PngCodec.decode(subtask.progressEvents().get(0).getPreview().array()).width())
           .isEqualTo(1);
       assertThat(subtask.images().get(0).getImage().array()).isEqualTo(undisturbed(prompt("a", 5)));
       assertThat(pipelines.last().calls).contains("preview[a@2]", "preview[a@4]");
@@ -52,7 +52,7 @@ class ProgressTest extends SubtaskCase {
       while (devices.encodeOne()) {}
       subtask.deliverAllMail();
 
-      assertThat(subtask.progress()).isEmpty();
+      assertThat(subtask.progressEvents()).isEmpty();
       assertThat(subtask.imageIds()).containsExactly("a");
     }
   }
@@ -67,7 +67,7 @@ class ProgressTest extends SubtaskCase {
         mails++;
       }
       assertThat(mails).isEqualTo(1);
-      assertThat(subtask.progress()).extracting(ProgressEvent::getStep).containsExactly(900);
+      assertThat(subtask.progressEvents()).extracting(ProgressEvent::getStep).containsExactly(900);
     }
   }
 }
