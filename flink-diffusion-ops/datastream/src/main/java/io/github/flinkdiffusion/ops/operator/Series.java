@@ -9,22 +9,25 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.Payload;
+import io.github.flinkdiffusion.connector.event.PayloadReference;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.RecordContext;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
 import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.TreeMap;
+import org.apache.avro.Schema;
 import org.jspecify.annotations.Nullable;
 
 /**
  * What is known of a series besides its slices. This is what state holds, as JSON; later versions
- * may add to it.
+ * may add to it. Earlier ones had a digest of what is asked for, too, which is ignored.
  *
  * @param first the first request, encoded: what all ask for
- * @param asked a digest of what it asks for, besides its slice
  * @param attributes that all requests have in common, as what {@code first} has of its record
  * @param slices that are there
  * @param bytes of their files
@@ -37,7 +40,6 @@ import org.jspecify.annotations.Nullable;
 @JsonIgnoreProperties(ignoreUnknown = true)
 record Series(
     byte[] first,
-    String asked,
     Map<String, String> attributes,
     int slices,
     long bytes,
@@ -48,13 +50,16 @@ record Series(
     String done) {
   private static final ObjectMapper JSON = new ObjectMapper();
 
+  /** Fields in which requests of a series may differ; each record has its own key. */
+  private static final Set<String> OF_ONE_REQUEST =
+      Set.of("id", "image", "origin", "deadline", "attributes", "context");
+
   /** The number of slices among a task's parameters; no model takes it. */
   static final String SLICES = "slices";
 
   static Series of(ImageTaskEvent task) {
     return new Series(
         EventCodec.imageTasks().encode(task),
-        asked(task),
         Map.copyOf(task.getAttributes()),
         0,
         0,
@@ -81,28 +86,40 @@ record Series(
     }
   }
 
-  /** What a request asks for, whatever slice it names. */
-  static String asked(ImageTaskEvent task) {
-    // Maps are encoded in no order.
-    Map<String, String> parameters = new TreeMap<>(task.getParameters());
-    byte[] others =
-        EventCodec.imageTasks()
-            .encode(
-                ImageTaskEvent.newBuilder(task)
-                    .setId("")
-                    .setImage(Payloads.inline(new byte[0], ""))
-                    .setOrigin(null)
-                    .setDeadline(null)
-                    .setAttributes(Map.of())
-                    .setParameters(Map.of())
-                    .setImages(Map.of())
-                    // Each record has its own key.
-                    .setContext(null)
-                    .build());
-    String images =
-        task.getImages().isEmpty() ? "" : NamedImages.digests(task.getImages()).toString();
-    String all = Payloads.sha256(others) + parameters + images;
-    return Payloads.sha256(all.getBytes(StandardCharsets.UTF_8));
+  /**
+   * Whether a request asks for what the first one does, whatever slices they name. Their fields are
+   * compared as the present version of the event has them, so that a series that is gathered during
+   * an upgrade goes on.
+   */
+  boolean isAskedBy(ImageTaskEvent task) {
+    return asked(task).equals(asked(firstTask()));
+  }
+
+  /** What a request asks for, by the names of its fields. */
+  private static Map<String, Object> asked(ImageTaskEvent task) {
+    Map<String, Object> asked = new HashMap<>();
+    for (Schema.Field field : task.getSchema().getFields()) {
+      if (!OF_ONE_REQUEST.contains(field.name())) {
+        asked.put(field.name(), content(task.get(field.pos())));
+      }
+    }
+    return asked;
+  }
+
+  /** A value that equals another one if what it stands for does: a file by its digest. */
+  private static @Nullable Object content(@Nullable Object value) {
+    if (value instanceof Payload file) {
+      return Payloads.inlineBytes(file)
+          .map(Payloads::sha256)
+          .or(() -> Payloads.reference(file).map(PayloadReference::getSha256))
+          .orElse("");
+    }
+    if (value instanceof Map<?, ?> map) {
+      Map<String, Object> contents = new HashMap<>();
+      map.forEach((key, each) -> contents.put(key.toString(), content(each)));
+      return contents;
+    }
+    return value instanceof CharSequence text ? text.toString() : value;
   }
 
   /** With one more slice. */
@@ -122,7 +139,6 @@ record Series(
             : Long.valueOf(Math.max(latest, timestamp));
     return new Series(
         firstNow,
-        asked,
         common,
         slices + 1,
         bytes + slice.length(),
@@ -155,11 +171,11 @@ record Series(
   }
 
   Series until(long time) {
-    return new Series(first, asked, attributes, slices, bytes, expected, told, latest, time, done);
+    return new Series(first, attributes, slices, bytes, expected, told, latest, time, done);
   }
 
   /** Of what it was, that it is done is all that is kept. */
   Series ended(String how) {
-    return new Series(new byte[0], "", Map.of(), 0, 0, 0, false, null, timer, how);
+    return new Series(new byte[0], Map.of(), 0, 0, 0, false, null, timer, how);
   }
 }

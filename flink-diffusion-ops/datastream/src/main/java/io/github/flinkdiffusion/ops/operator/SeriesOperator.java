@@ -138,7 +138,7 @@ final class SeriesOperator extends AbstractStreamOperator<ImageTaskEvent>
       return "Request '%s' has already sent this slice. The series continues without this copy."
           .formatted(GatheredSlice.parse(there).request());
     }
-    if (!known.asked().equals(Series.asked(task))) {
+    if (!known.isAskedBy(task)) {
       return "The request differs from earlier ones of its series; prompt, seed, parameters and"
           + " similar settings must be equal in all of them. The series continues without"
           + " this slice.";
