@@ -39,7 +39,17 @@ public final class Keys {
   }
 
   private static String suggestion(String key, Collection<String> known) {
-    return nearest(key, known).map(meant -> " (did you mean '" + meant + "'?)").orElse("");
+    return behindPrefix(key, known)
+        .or(() -> nearest(key, known))
+        .map(meant -> " (did you mean '" + meant + "'?)")
+        .orElse("");
+  }
+
+  /** SQL has the keys of jobs without their first word: {@code diffusion.batch.rows}. */
+  private static Optional<String> behindPrefix(String key, Collection<String> known) {
+    return known.stream()
+        .filter(each -> key.endsWith("." + each))
+        .max(Comparator.comparingInt(String::length));
   }
 
   /** The one to which the fewest letters have to be changed, if those are few. */

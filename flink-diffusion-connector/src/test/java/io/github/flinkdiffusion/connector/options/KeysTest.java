@@ -22,6 +22,7 @@ class KeysTest {
         "step | 'step' (did you mean 'steps'?)",
         "guidence_scale | 'guidence_scale' (did you mean 'guidance-scale'?)",
         "batch-rows | 'batch-rows' (did you mean 'batch.rows'?)",
+        "diffusion.batch.rows | 'diffusion.batch.rows' (did you mean 'batch.rows'?)",
         "temperature | 'temperature'",
         "x | 'x'"
       },
