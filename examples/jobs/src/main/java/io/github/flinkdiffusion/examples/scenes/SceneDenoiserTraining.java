@@ -47,10 +47,23 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
   private static final double AVERAGE = 0.999;
 
   /**
-   * The first steps see scenes of one thing in the middle alone, with prompts that say all of it:
-   * what a name means is learned sooner where little else differs.
+   * The first steps see scenes of one thing in the middle alone: what a name means is learned
+   * sooner where little else differs.
    */
-  private static final int STEPS_OF_ONE_THING = 4000;
+  private static final int STEPS_OF_ONE_THING = 8000;
+
+  /** The first steps have prompts that say all of a scene, for the same reason. */
+  private static final int STEPS_OF_WHOLE_PROMPTS = 4000;
+
+  /**
+   * Most steps learn at the levels where a thing's shape is decided: with less noise, it is seen in
+   * the input, and with more, the best answer is a blur whatever it is. With the wrong noun, a
+   * network of 3,000 even steps errs by 48 to 71 % more at levels 400 to 600, by 12 % at 100.
+   */
+  private static final double SHARE_OF_MIDDLE_LEVELS = 0.7;
+
+  private static final double MIDDLE = 0.45;
+  private static final double SPREAD = 0.12;
 
   /** For classifier-free guidance (Ho & Salimans). */
   private static final double EMPTY_PROMPT_SHARE = 0.1;
@@ -163,14 +176,27 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
         ids[i * SmallStableDiffusion.TOKENS + j] = encoded[j];
       }
     }
-    return inputs.drawn(
+    return inputs.drawnAt(
         random,
+        levels(random, inputs.levels().count()),
         new HostTensor.Floats(clean, batch, channels, side, side),
         new HostTensor.Longs(ids, batch, SmallStableDiffusion.TOKENS));
   }
 
+  private int[] levels(RandomGenerator random, int count) {
+    int[] levels = new int[batch];
+    for (int i = 0; i < batch; i++) {
+      double level =
+          random.nextDouble() < SHARE_OF_MIDDLE_LEVELS
+              ? count * (MIDDLE + SPREAD * random.nextGaussian())
+              : random.nextInt(count);
+      levels[i] = (int) Math.max(0, Math.min(count - 1, level));
+    }
+    return levels;
+  }
+
   private static String wording(long position, Scene scene, RandomGenerator random) {
-    return position < STEPS_OF_ONE_THING ? scene.prompt() : scene.phrase(random);
+    return position < STEPS_OF_WHOLE_PROMPTS ? scene.prompt() : scene.phrase(random);
   }
 
   private static boolean isOfOneThing(int scene) {
