@@ -27,15 +27,6 @@ record Scene(
     SceneSize size,
     SceneStyle style,
     Tone background) {
-  /**
-   * Things are this many places away from where they are said to be at most, of {@link
-   * SceneModel#LATENT_SIDE} places in a row.
-   */
-  private static final int SHIFT = 2;
-
-  /** The same where there are several, which are not to touch. */
-  private static final int SHIFT_OF_SEVERAL = 1;
-
   private static final double SAYS_SIZE = 0.65;
   private static final double SAYS_OWN_COLOR = 0.3;
   private static final double SAYS_STYLE = 0.35;
@@ -142,21 +133,20 @@ record Scene(
       placed.add(
           new PlacedIcon(
               icons.icon(noun, style),
-              cell * begin(place.x(), cells, random),
-              cell * begin(place.y(), cells, random),
+              cell * begin(place.x(), cells),
+              cell * begin(place.y(), cells),
               cell * cells));
     }
     return SceneCanvas.draw(background.shade(random), placed, side);
   }
 
   /**
-   * Where a thing begins that is to have its middle about there: at a whole number of the latents'
-   * pixels, so that the same thing elsewhere has the same latents elsewhere.
+   * Where a thing begins that is to have its middle there: at a whole number of the latents'
+   * pixels. Always the same, as drawings of things that are moved about at random are learned much
+   * more slowly: the best answer to much noise is a blur of all places then.
    */
-  private int begin(double middle, int cells, RandomGenerator random) {
-    int shift = arrangement.kind() == Kind.ONE ? SHIFT : SHIFT_OF_SEVERAL;
-    int last = SceneModel.LATENT_SIDE - cells;
+  private static int begin(double middle, int cells) {
     int begin = (int) Math.round(middle * SceneModel.LATENT_SIDE - cells / 2.0);
-    return Math.max(0, Math.min(last, begin + random.nextInt(2 * shift + 1) - shift));
+    return Math.max(0, Math.min(SceneModel.LATENT_SIDE - cells, begin));
   }
 }

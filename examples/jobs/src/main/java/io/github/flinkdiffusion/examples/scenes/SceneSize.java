@@ -9,7 +9,6 @@ import java.util.List;
 /** How large a single thing is. */
 enum SceneSize {
   SMALL(10, "small", "little", "tiny"),
-  MEDIUM(15, "medium", "middle-sized"),
   LARGE(20, "large", "big", "huge");
 
   private final int cells;
