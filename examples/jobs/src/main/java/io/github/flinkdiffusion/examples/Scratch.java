@@ -30,15 +30,22 @@ public final class Scratch {
   private final Optional<File> folder;
   private final Thread command = Thread.currentThread();
   private final CountDownLatch ended = new CountDownLatch(1);
+  private final Runnable before;
   private volatile boolean interrupted;
 
-  private Scratch(Optional<File> folder) {
+  private Scratch(Optional<File> folder, Runnable before) {
     this.folder = folder;
+    this.before = before;
   }
 
   /** From now on, the end of this process interrupts the calling thread, and deletes the folder. */
   static Scratch ofThisProcess() {
-    Scratch scratch = new Scratch(Optional.ofNullable(System.getProperty(PROPERTY)).map(File::new));
+    return ofThisProcess(() -> {});
+  }
+
+  private static Scratch ofThisProcess(Runnable before) {
+    Scratch scratch =
+        new Scratch(Optional.ofNullable(System.getProperty(PROPERTY)).map(File::new), before);
     Runtime.getRuntime().addShutdownHook(new Thread(scratch::end, "flink-diffusion-scratch"));
     return scratch;
   }
@@ -48,7 +55,16 @@ public final class Scratch {
    * before. Ctrl-C ends it at once.
    */
   public static void deleteAtEnd() {
-    ofThisProcess().commandHasEnded();
+    deleteAtEnd(() -> {});
+  }
+
+  /**
+   * As {@link #deleteAtEnd()}.
+   *
+   * @param before what the end of this process waits for first
+   */
+  public static void deleteAtEnd(Runnable before) {
+    ofThisProcess(before).commandHasEnded();
   }
 
   /** Whether the process is asked to end while its command still runs. */
@@ -62,6 +78,7 @@ public final class Scratch {
   }
 
   private void end() {
+    before.run();
     try {
       if (ended.getCount() > 0) {
         interrupted = true;

@@ -105,6 +105,27 @@ class TrainingTest {
     }
   }
 
+  /** Between two of its saves, which are every 3 steps. */
+  @Test
+  void stoppedBetweenSavesItGoesOnAsAnUndisturbedOne() throws Exception {
+    Path undisturbed = folder.resolve("undisturbed");
+    try (TrainableNetwork network = SmallTraining.network()) {
+      SmallTraining.open(network, undisturbed, SmallTraining::batch, 12)
+          .run(new Training.Listener() {});
+    }
+    Path stopped = folder.resolve("stopped");
+    try (TrainableNetwork network = SmallTraining.network()) {
+      Training training = SmallTraining.open(network, stopped, SmallTraining::batch, 12);
+      assertThat(training.run(new Training.Listener() {}, () -> training.step() == 7)).isFalse();
+    }
+    try (TrainableNetwork network = SmallTraining.network()) {
+      Training training = SmallTraining.open(network, stopped, SmallTraining::batch, 12);
+      assertThat(training.step()).isEqualTo(7);
+      assertThat(training.run(new Training.Listener() {}, () -> false)).isTrue();
+    }
+    assertThat(state(stopped)).isEqualTo(state(undisturbed));
+  }
+
   @Test
   void aSpikeLeadsBackToTheSavedStateAndItsBatchesAreSkipped() {
     List<String> returns = new ArrayList<>();

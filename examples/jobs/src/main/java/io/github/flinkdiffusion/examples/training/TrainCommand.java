@@ -54,11 +54,14 @@ import picocli.CommandLine.Spec;
         "Trains what a recipe says (docs/TRAIN.md): a bar of progress, sample grids, a loss curve,"
             + " TensorBoard files. Goes on where it was stopped.")
 public final class TrainCommand implements Callable<Integer> {
+  /** Of this process: a signal to end stops its training. */
+  private static final TrainingStop STOP = new TrainingStop();
+
   @Option(names = "--config", description = "The recipe, a YAML file.")
   private Path config;
 
   public static void main(String[] args) {
-    Scratch.deleteAtEnd();
+    Scratch.deleteAtEnd(STOP::request);
     System.exit(new CommandLine(new TrainCommand()).execute(args));
   }
 
@@ -89,12 +92,13 @@ public final class TrainCommand implements Callable<Integer> {
     System.out.printf("%,d examples%n", examples.size());
     Engine engine = Engines.standard().trainer();
     DeviceSpec device = engine.device(recipe.device());
-    try (TrainingTask task = task(recipe, examples)) {
+    try (TrainingStop.Running running = STOP.running();
+        TrainingTask task = task(recipe, examples)) {
       Graph graph = task.graph();
       Program program = Program.of("objective", graph, Precision.FLOAT32, task.weights());
       try (TrainableNetwork network =
           engine.train(program, device, recipe.arithmetic(), task::trains)) {
-        new Run(recipe, task, network).run();
+        new Run(recipe, task, network, running).run();
       }
     } finally {
       if (examples instanceof AutoCloseable open) {
@@ -129,7 +133,8 @@ public final class TrainCommand implements Callable<Integer> {
   }
 
   /** A training with all that shows how it goes. */
-  private record Run(Recipe recipe, TrainingTask task, TrainableNetwork network) {
+  private record Run(
+      Recipe recipe, TrainingTask task, TrainableNetwork network, TrainingStop.Running running) {
     void run() throws IOException {
       Path out = recipe.out();
       Training training =
@@ -140,11 +145,12 @@ public final class TrainCommand implements Callable<Integer> {
       }
       int samples = recipe.batch() * recipe.settings().accumulation();
       String name = recipe.task().name().toLowerCase(Locale.ROOT);
+      boolean whole;
       TrainingSeconds seconds = new TrainingSeconds(out, System::nanoTime);
       try (LossLog losses = new LossLog(out, training.step());
           EventFile events = new EventFile(out.resolve("tensorboard"), Clock.systemUTC());
           TrainingBar bar = new TrainingBar(name, training.step(), steps, samples)) {
-        training.run(
+        Training.Listener listener =
             new Training.Listener() {
               @Override
               public void stepped(Training.Step step) {
@@ -172,7 +178,17 @@ public final class TrainCommand implements Callable<Integer> {
                 bar.returned(from, to, reason);
                 losses.backTo(to);
               }
-            });
+            };
+        whole = training.run(listener, running::isAskedToStop);
+        if (!whole) {
+          losses.save();
+          seconds.save();
+        }
+      }
+      if (!whole) {
+        System.out.printf(
+            "stopped after step %,d of %,d, which is saved; run the command again to go on%n",
+            training.step(), steps);
       }
     }
 

@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.ops.training.TrainingFolder.Progress;
 import io.github.flinkdiffusion.ops.training.TrainingFolder.Saved;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.BooleanSupplier;
 import org.apache.flink.annotation.Internal;
 
 /**
@@ -102,12 +103,28 @@ public final class Training {
    * @throws EngineException after too many spikes in a row, or if the engine cannot go on
    */
   public void run(Listener listener) {
+    run(listener, () -> false);
+  }
+
+  /**
+   * As {@link #run(Listener)}, unless it is asked to stop: then it ends after the current step,
+   * with its state saved.
+   *
+   * @param stop asked before each step
+   * @return whether all steps were made
+   */
+  public boolean run(Listener listener, BooleanSupplier stop) {
     if (progress.step() >= settings.rate().totalSteps()) {
       listener.saved(progress.step());
     }
     while (progress.step() < settings.rate().totalSteps()) {
+      if (stop.getAsBoolean()) {
+        save(progress);
+        return false;
+      }
       runStep(listener);
     }
+    return true;
   }
 
   private void runStep(Listener listener) {
