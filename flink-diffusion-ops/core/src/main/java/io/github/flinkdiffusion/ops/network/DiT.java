@@ -76,8 +76,8 @@ public final class DiT {
     Value[] shiftAndScale = parts(at, "proj_out_1", conditionOfFirst, 2);
     x = modulated(m, m.layerNorm(x, hidden, null, null, ADAPTIVE_EPSILON), shiftAndScale, 0);
     x = at.linear("proj_out_2", x, hidden, patch * patch * config.outChannels());
-    x = m.unflatten(m.unflatten(x, 1, side, side), 3, patch, patch, config.outChannels());
-    return m.flatten(m.flatten(m.permute(x, 0, 5, 1, 3, 2, 4), 4, 5), 2, 3);
+    return Patches.joinedChannelsLast(
+        m, m.unflatten(x, 1, side, side), patch, config.outChannels());
   }
 
   /** Every block has its own embedding of timestep and class, [N,hidden]. */

@@ -16,7 +16,6 @@ import org.apache.flink.annotation.Internal;
  */
 @Internal
 public final class FluxTransformer extends DenoisingTransformer {
-  private static final int TIME_INPUT = 256;
   private static final double NORM_EPSILON = 1e-6;
   private static final double BASE = 10_000;
 
@@ -66,8 +65,7 @@ public final class FluxTransformer extends DenoisingTransformer {
       InnerBlocks inner) {
     Method m = at.method();
     Value dtype = at.parameter("x_embedder.bias", hidden);
-    Value split = m.unflatten(m.unflatten(m.castAs(sample, dtype), 3, -1, 2), 2, -1, 2);
-    Value grid = m.flatten(m.permute(split, 0, 2, 4, 1, 3, 5), 3, 5);
+    Value grid = m.flatten(Patches.channelsFirst(m, m.castAs(sample, dtype), 2), 3, 5);
     Value x = at.linear("x_embedder", m.flatten(grid, 1, 2), 4 * config.inChannels(), hidden);
     Scope embedding = at.child("time_text_embed");
     Value condition = scalar(embedding, "timestep_embedder", timestep, dtype);
@@ -104,16 +102,12 @@ public final class FluxTransformer extends DenoisingTransformer {
     x = inner.after(m, x);
     x = Modulation.continuous(at.child("norm_out"), x, condition, hidden);
     x = at.linear("proj_out", x, hidden, 4 * config.outChannels());
-    x = m.unflatten(m.unflattenAs(x, 1, grid, 1), 3, config.outChannels(), 2, 2);
-    return m.flatten(m.flatten(m.permute(x, 0, 3, 1, 4, 2, 5), 4, 5), 2, 3);
+    return Patches.joinedChannelsFirst(m, m.unflattenAs(x, 1, grid, 1), 2, config.outChannels());
   }
 
   private Value scalar(Scope at, String name, Value values, Value dtype) {
-    Method m = at.method();
-    Value waves =
-        TimestepEmbedding.sinusoidal(at, name + "_frequencies", values, TIME_INPUT, true, 0);
-    return TimestepEmbedding.project(
-        at.child(name), m.castAs(waves, dtype), TIME_INPUT, hidden, Activation.SILU);
+    return TimestepEmbedding.ofTransformer(
+        at, name + "_frequencies", values, dtype, at.child(name), hidden);
   }
 
   /** Of the text's tokens, then of the image's, [1,T,headSize / 2] in float32. */

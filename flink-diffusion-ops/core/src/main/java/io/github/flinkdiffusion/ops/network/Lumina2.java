@@ -19,8 +19,6 @@ import org.apache.flink.annotation.Internal;
  */
 @Internal
 public final class Lumina2 extends OneStream {
-  private static final int TIME_INPUT = 256;
-
   /** Most of the time's embedding. */
   private static final int TIME_SIZE = 1024;
 
@@ -43,10 +41,8 @@ public final class Lumina2 extends OneStream {
     Method m = at.method();
     Scope embedder = at.child("time_caption_embed.timestep_embedder");
     Value gone = m.add(m.multiply(timestep, -1 / TIMESTEPS), 1);
-    Value embedded =
-        TimestepEmbedding.sinusoidal(embedder, "frequencies", gone, TIME_INPUT, true, 0);
-    return TimestepEmbedding.project(
-        embedder, m.castAs(embedded, dtype), TIME_INPUT, timeSize(), Activation.SILU);
+    return TimestepEmbedding.ofTransformer(
+        embedder, "frequencies", gone, dtype, embedder, timeSize());
   }
 
   @Override

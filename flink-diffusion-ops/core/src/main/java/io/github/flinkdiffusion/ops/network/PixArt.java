@@ -14,9 +14,6 @@ import org.apache.flink.annotation.Internal;
  */
 @Internal
 public final class PixArt extends DenoisingTransformer {
-  private static final int TIME_INPUT = 256;
-  private static final double FINAL_EPSILON = 1e-6;
-
   private final PixArtConfig config;
 
   public PixArt(PixArtConfig config) {
@@ -81,47 +78,30 @@ public final class PixArt extends DenoisingTransformer {
       embedded =
           m.add(embedded, m.concatenate(1, m.flatten(resolution, 1, 2), m.flatten(ratio, 1, 2)));
     }
-    Value time = m.unflatten(single.linear("linear", m.silu(embedded), size, 6 * size), 1, 6, size);
+    Value time = SingleModulation.time(single, embedded, size);
 
-    Scope caption = at.child("caption_projection");
-    Value words = m.castAs(text, dtype);
-    words = m.geluTanh(caption.linear("linear_1", words, config.textSize(), size));
-    words = caption.linear("linear_2", words, size, size);
+    Value words =
+        SingleModulation.words(
+            at.child("caption_projection"), m.castAs(text, dtype), config.textSize(), size);
     Value bias = Rotary.bias(m, Rotary.first(m, length, m.indices(text, 1)), words);
     for (int i = 0; i < config.layers() && inner.computes(i, x); i++) {
       x = block(at.child("transformer_blocks", i), x, time, words, bias);
     }
     x = inner.after(m, x);
-    Value table =
-        m.add(m.unsqueeze(at.parameter("scale_shift_table", 2, size), 0), m.unsqueeze(embedded, 1));
-    x =
-        m.add(
-            m.multiply(
-                m.layerNorm(x, size, null, null, FINAL_EPSILON),
-                m.add(m.narrow(table, 1, 1, 1), 1)),
-            m.narrow(table, 1, 0, 1));
-    x = at.linear("proj_out", x, size, patch * patch * config.outChannels());
-    x = m.unflatten(m.unflattenAs(x, 1, grid, 2), 3, patch, patch, config.outChannels());
-    return m.flatten(m.flatten(m.permute(x, 0, 5, 1, 3, 2, 4), 4, 5), 2, 3);
+    return SingleModulation.image(at, x, embedded, grid, size, patch, config.outChannels());
   }
 
   private static Value embedded(Scope at, Value numbers, String name, String layers, int size) {
-    Value sinusoidal =
-        TimestepEmbedding.sinusoidal(at, name + "_frequencies", numbers, TIME_INPUT, true, 0);
     Value dtype = at.parameter(layers + ".linear_1.bias", size);
-    return TimestepEmbedding.project(
-        at.child(layers), at.method().castAs(sinusoidal, dtype), TIME_INPUT, size, Activation.SILU);
+    return TimestepEmbedding.ofTransformer(
+        at, name + "_frequencies", numbers, dtype, at.child(layers), size);
   }
 
   private Value block(Scope at, Value x, Value time, Value words, Value bias) {
     Method m = at.method();
     int size = config.size();
-    Value table = m.add(m.unsqueeze(at.parameter("scale_shift_table", 6, size), 0), time);
     // Shift, scale and gate of attention, then of the feed-forward.
-    Value[] parts = new Value[6];
-    for (int i = 0; i < 6; i++) {
-      parts[i] = m.narrow(table, 1, i, 1);
-    }
+    Value[] parts = SingleModulation.parts(at, time, 6, size);
     Value h = modulated(m, x, parts, 0);
     Value y = m.add(m.multiply(parts[2], attention(at.child("attn1"), h, h, size, null)), x);
     y = m.add(attention(at.child("attn2"), y, words, config.contextSize(), bias), y);
@@ -133,7 +113,7 @@ public final class PixArt extends DenoisingTransformer {
 
   private Value modulated(Method m, Value x, Value[] parts, int index) {
     Value normed = m.layerNorm(x, config.size(), null, null, config.epsilon());
-    return m.add(m.multiply(normed, m.add(parts[index + 1], 1)), parts[index]);
+    return SingleModulation.modulated(m, normed, parts, index);
   }
 
   /**

@@ -15,7 +15,6 @@ import org.apache.flink.annotation.Internal;
  */
 @Internal
 public final class QwenImage extends DenoisingTransformer {
-  private static final int TIME_INPUT = 256;
   private static final double EPSILON = 1e-6;
   private static final double THETA = 10_000;
 
@@ -61,17 +60,8 @@ public final class QwenImage extends DenoisingTransformer {
     int patch = config.patchSize();
     Value dtype = at.parameter("img_in.bias", size);
     // [N,h,w,C,p,p]
-    Value patches =
-        m.permute(
-            m.unflatten(m.unflatten(m.castAs(sample, dtype), 2, -1, patch), 4, -1, patch),
-            0,
-            2,
-            4,
-            1,
-            3,
-            5);
-    Value x =
-        at.linear("img_in", m.flatten(m.flatten(patches, 3, 5), 1, 2), config.inChannels(), size);
+    Value patches = Patches.channelsFirst(m, m.castAs(sample, dtype), patch);
+    Value x = at.linear("img_in", Patches.tokens(m, patches), config.inChannels(), size);
     Value words =
         at.linear(
             "txt_in",
@@ -84,20 +74,13 @@ public final class QwenImage extends DenoisingTransformer {
             size);
     // The pipeline divides by 1000, the embedding multiplies by it.
     Value time =
-        TimestepEmbedding.project(
+        TimestepEmbedding.ofTransformer(
+            at,
+            "frequencies",
+            m.multiply(m.multiply(timestep, 1.0 / 1000), 1000),
+            dtype,
             at.child("time_text_embed.timestep_embedder"),
-            m.castAs(
-                TimestepEmbedding.sinusoidal(
-                    at,
-                    "frequencies",
-                    m.multiply(m.multiply(timestep, 1.0 / 1000), 1000),
-                    TIME_INPUT,
-                    true,
-                    0),
-                dtype),
-            TIME_INPUT,
-            size,
-            Activation.SILU);
+            size);
     Value activated = m.silu(time);
     Places places = places(at, x, patches, words, length);
     Streams streams = new Streams(x, words);
@@ -110,8 +93,8 @@ public final class QwenImage extends DenoisingTransformer {
         m.add(
             m.multiply(m.layerNorm(image, size, null, null, EPSILON), m.add(last[0], 1)), last[1]);
     out = at.linear("proj_out", out, size, patch * patch * config.outChannels());
-    out = m.unflatten(m.unflattenAs(out, 1, patches, 1), 3, config.outChannels(), patch, patch);
-    return m.flatten(m.flatten(m.permute(out, 0, 3, 1, 4, 2, 5), 4, 5), 2, 3);
+    return Patches.joinedChannelsFirst(
+        m, m.unflattenAs(out, 1, patches, 1), patch, config.outChannels());
   }
 
   private Places places(Scope at, Value x, Value patches, Value words, Value length) {

@@ -14,8 +14,6 @@ import org.apache.flink.annotation.Internal;
  */
 @Internal
 public final class Sana extends DenoisingTransformer {
-  private static final int TIME_INPUT = 256;
-  private static final double FINAL_EPSILON = 1e-6;
   private static final double HEAD_EPSILON = 1e-5;
 
   private final SanaConfig config;
@@ -66,69 +64,43 @@ public final class Sana extends DenoisingTransformer {
     }
     Scope single = at.child("time_embed");
     Value embedded =
-        TimestepEmbedding.project(
+        TimestepEmbedding.ofTransformer(
+            at,
+            "frequencies",
+            m.multiply(timestep, config.timeScale()),
+            dtype,
             single.child("emb.timestep_embedder"),
-            m.castAs(
-                TimestepEmbedding.sinusoidal(
-                    at,
-                    "frequencies",
-                    m.multiply(timestep, config.timeScale()),
-                    TIME_INPUT,
-                    true,
-                    0),
-                dtype),
-            TIME_INPUT,
-            size,
-            Activation.SILU);
-    Value time = m.unflatten(single.linear("linear", m.silu(embedded), size, 6 * size), 1, 6, size);
+            size);
+    Value time = SingleModulation.time(single, embedded, size);
 
-    Scope caption = at.child("caption_projection");
-    Value words = m.castAs(text, dtype);
-    words = m.geluTanh(caption.linear("linear_1", words, config.textSize(), size));
-    words = caption.linear("linear_2", words, size, size);
+    Value words =
+        SingleModulation.words(
+            at.child("caption_projection"), m.castAs(text, dtype), config.textSize(), size);
     words = m.rmsNorm(words, size, at.parameter("caption_norm.weight", size), 1e-5);
     Value bias = Rotary.bias(m, Rotary.first(m, length, m.indices(text, 1)), words);
     for (int i = 0; i < config.layers() && inner.computes(i, x); i++) {
       x = block(at.child("transformer_blocks", i), x, grid, time, words, bias);
     }
     x = inner.after(m, x);
-    Value table =
-        m.add(m.unsqueeze(at.parameter("scale_shift_table", 2, size), 0), m.unsqueeze(embedded, 1));
-    x =
-        m.add(
-            m.multiply(
-                m.layerNorm(x, size, null, null, FINAL_EPSILON),
-                m.add(m.narrow(table, 1, 1, 1), 1)),
-            m.narrow(table, 1, 0, 1));
-    x = at.linear("proj_out", x, size, patch * patch * config.outChannels());
-    x = m.unflatten(m.unflattenAs(x, 1, grid, 2), 3, patch, patch, config.outChannels());
-    return m.flatten(m.flatten(m.permute(x, 0, 5, 1, 3, 2, 4), 4, 5), 2, 3);
+    return SingleModulation.image(at, x, embedded, grid, size, patch, config.outChannels());
   }
 
   private Value block(Scope at, Value x, Value grid, Value time, Value words, Value bias) {
     Method m = at.method();
     int size = config.size();
-    Value table = m.add(m.unsqueeze(at.parameter("scale_shift_table", 6, size), 0), time);
     // Shift, scale and gate of attention, then of the convolutions.
-    Value[] parts = new Value[6];
-    for (int i = 0; i < 6; i++) {
-      parts[i] = m.narrow(table, 1, i, 1);
-    }
+    Value[] parts = SingleModulation.parts(at, time, 6, size);
     Value normed = m.layerNorm(x, size, null, null, config.epsilon());
-    Value h = modulated(m, normed, parts, 0);
+    Value h = SingleModulation.modulated(m, normed, parts, 0);
     Value y = m.add(x, m.multiply(parts[2], among(at.child("attn1"), h)));
     y = m.add(toText(at.child("attn2"), y, words, bias), y);
     normed =
         config.normWeights()
             ? at.layerNorm("norm2", y, size, config.epsilon())
             : m.layerNorm(y, size, null, null, config.epsilon());
-    h = at.image(modulated(m, normed, parts, 3), grid);
+    h = at.image(SingleModulation.modulated(m, normed, parts, 3), grid);
     h = SanaBlocks.gated(at.child("ff"), h, size, (int) (config.ratio() * size), size);
     return m.add(y, m.multiply(parts[5], at.tokens(h)));
-  }
-
-  private static Value modulated(Method m, Value normed, Value[] parts, int index) {
-    return m.add(m.multiply(normed, m.add(parts[index + 1], 1)), parts[index]);
   }
 
   private Value among(Scope at, Value x) {

@@ -15,7 +15,6 @@ import org.apache.flink.annotation.Internal;
  */
 @Internal
 public final class Sd3Transformer extends DenoisingTransformer {
-  private static final int TIME_INPUT = 256;
   private static final double NORM_EPSILON = 1e-6;
 
   private final Sd3TransformerConfig config;
@@ -70,16 +69,15 @@ public final class Sd3Transformer extends DenoisingTransformer {
             0);
     Value x = m.add(at.tokens(patches), m.castAs(positions(at, patches), dtype));
     Scope embedding = at.child("time_text_embed");
-    Value time =
-        TimestepEmbedding.sinusoidal(at, "time_frequencies", timestep, TIME_INPUT, true, 0);
     Value condition =
         m.add(
-            TimestepEmbedding.project(
+            TimestepEmbedding.ofTransformer(
+                at,
+                "time_frequencies",
+                timestep,
+                dtype,
                 embedding.child("timestep_embedder"),
-                m.castAs(time, dtype),
-                TIME_INPUT,
-                hidden,
-                Activation.SILU),
+                hidden),
             TimestepEmbedding.project(
                 embedding.child("text_embedder"),
                 m.castAs(pooled, dtype),
@@ -104,9 +102,8 @@ public final class Sd3Transformer extends DenoisingTransformer {
     x = inner.after(m, x);
     x = Modulation.continuous(at.child("norm_out"), x, condition, hidden);
     x = at.linear("proj_out", x, hidden, patch * patch * config.outChannels());
-    x = m.unflattenAs(x, 1, patches, 2);
-    x = m.unflatten(x, 3, patch, patch, config.outChannels());
-    return m.flatten(m.flatten(m.permute(x, 0, 5, 1, 3, 2, 4), 4, 5), 2, 3);
+    return Patches.joinedChannelsLast(
+        m, m.unflattenAs(x, 1, patches, 2), patch, config.outChannels());
   }
 
   /**

@@ -13,6 +13,7 @@ import io.github.flinkdiffusion.ops.graph.Value;
  */
 final class TimestepEmbedding {
   private static final double MAXIMUM_PERIOD = 10_000;
+  private static final int TRANSFORMER_INPUT = 256;
 
   private TimestepEmbedding() {}
 
@@ -60,6 +61,20 @@ final class TimestepEmbedding {
     return cosinesFirst
         ? m.concatenate(-1, m.cos(angle), m.sin(angle))
         : m.concatenate(-1, m.sin(angle), m.cos(angle));
+  }
+
+  /**
+   * The embedding as transformers have it: cosines first, and two layers after it.
+   *
+   * @param at where the constant is named
+   * @param timesteps float32 [N], or of any shape
+   * @param dtype of the layers
+   */
+  static Value ofTransformer(
+      Scope at, String constantName, Value timesteps, Value dtype, Scope layers, int size) {
+    Value embedding = sinusoidal(at, constantName, timesteps, TRANSFORMER_INPUT, true, 0);
+    Value cast = at.method().castAs(embedding, dtype);
+    return project(layers, cast, TRANSFORMER_INPUT, size, Activation.SILU);
   }
 
   /** linear_1, activation, linear_2: [N, in] to [N, out]. */
