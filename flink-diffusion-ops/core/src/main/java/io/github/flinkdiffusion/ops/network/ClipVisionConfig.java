@@ -65,11 +65,7 @@ public record ClipVisionConfig(
   private static ClipVisionConfig from(Config config, Config projection) {
     int hidden = ConfigValues.positive(config, "hidden_size", 768);
     int imageSize = ConfigValues.positive(config, "image_size", 224);
-    int patchSize = config.integer("patch_size", 32);
-    if (patchSize < 1 || patchSize > imageSize) {
-      throw config.unsupported(
-          "patch_size", patchSize, "1 or more, at most image_size (" + imageSize + ")");
-    }
+    int patchSize = ConfigValues.patchOfImage(config, 32, imageSize);
     return new ClipVisionConfig(
         ConfigValues.positive(config, "num_channels", 3),
         imageSize,

@@ -80,15 +80,25 @@ final class ConfigValues {
   static List<Integer> coderChannels(Config config, int groups) {
     List<String> down = List.of("DownEncoderBlock2D");
     List<String> up = List.of("UpDecoderBlock2D");
-    List<Integer> channels = boxed(config.integers("block_out_channels", new int[] {64}));
-    if (blockTypes(config, "down_block_types", down, down).size() != channels.size()
-        || blockTypes(config, "up_block_types", up, up).size() != channels.size()) {
+    List<Integer> channels =
+        channelsOfLevels(
+            config,
+            new int[] {64},
+            blockTypes(config, "down_block_types", down, down),
+            blockTypes(config, "up_block_types", up, up));
+    requireDivisible(config, "block_out_channels", channels, groups, "norm_num_groups");
+    return channels;
+  }
+
+  /** {@code block_out_channels}: one entry for each level, down and up. */
+  static List<Integer> channelsOfLevels(Config config, int[] defaults, List<?> down, List<?> up) {
+    List<Integer> channels = boxed(config.integers("block_out_channels", defaults));
+    if (down.size() != channels.size() || up.size() != channels.size()) {
       throw config.unsupported(
           "block_out_channels",
           channels,
           "one entry for each of down_block_types and up_block_types");
     }
-    requireDivisible(config, "block_out_channels", channels, groups, "norm_num_groups");
     return channels;
   }
 
@@ -106,6 +116,29 @@ final class ConfigValues {
   /** A size of at least one, such as a number of channels, that leaves room to compute with. */
   static int positive(Config config, String key, int defaultValue) {
     return within(config, key, config.integer(key, defaultValue), LARGEST_SIZE);
+  }
+
+  /** {@code patch_size}: pixels along a side of a patch, of which an image has one at least. */
+  static int patchOfImage(Config config, int defaultValue, int imageSize) {
+    int patch = config.integer("patch_size", defaultValue);
+    if (patch < 1 || patch > imageSize) {
+      throw config.unsupported(
+          "patch_size", patch, "1 or more, at most image_size (" + imageSize + ")");
+    }
+    return patch;
+  }
+
+  /** {@code patch_size} of a sample that is cut into patches without a rest. */
+  static int patchOfSample(Config config, int defaultValue, int sampleSize, int mostPatches) {
+    int patch = positive(config, "patch_size", defaultValue);
+    if (sampleSize % patch != 0 || sampleSize / patch > mostPatches) {
+      throw config.unsupported(
+          "patch_size",
+          patch,
+          "a divisor of sample_size (%d) that leaves at most %d patches a side"
+              .formatted(sampleSize, mostPatches));
+    }
+    return patch;
   }
 
   /** A number of layers, for each of which a graph grows. */

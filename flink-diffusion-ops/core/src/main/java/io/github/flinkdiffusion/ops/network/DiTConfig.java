@@ -59,14 +59,7 @@ public record DiTConfig(
               + "): sines and cosines of two positions");
     }
     int sampleSize = ConfigValues.positive(config, "sample_size", 32);
-    int patchSize = ConfigValues.positive(config, "patch_size", 2);
-    if (sampleSize % patchSize != 0 || sampleSize / patchSize > MOST_PATCHES) {
-      throw config.unsupported(
-          "patch_size",
-          patchSize,
-          "a divisor of sample_size (%d) that leaves at most %d patches a side"
-              .formatted(sampleSize, MOST_PATCHES));
-    }
+    int patchSize = ConfigValues.patchOfSample(config, 2, sampleSize, MOST_PATCHES);
     int inChannels = ConfigValues.positive(config, "in_channels", 4);
     return new DiTConfig(
         heads,

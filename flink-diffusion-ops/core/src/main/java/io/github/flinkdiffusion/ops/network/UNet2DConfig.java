@@ -116,13 +116,7 @@ public record UNet2DConfig(
             List.of(UNetBlock.ATTENTION, UNetBlock.ATTENTION, UNetBlock.ATTENTION, UNetBlock.PLAIN),
             BLOCKS);
     List<Integer> channels =
-        ConfigValues.boxed(config.integers("block_out_channels", new int[] {224, 448, 672, 896}));
-    if (up.size() != down.size() || channels.size() != down.size()) {
-      throw config.unsupported(
-          "block_out_channels",
-          channels,
-          "one entry for each of down_block_types and up_block_types");
-    }
+        ConfigValues.channelsOfLevels(config, new int[] {224, 448, 672, 896}, down, up);
     int layers = ConfigValues.layers(config, "layers_per_block", 2);
     int groups = groups(config, channels, down, up);
     checkSkips(config, channels, down, up, layers);
@@ -356,5 +350,19 @@ public record UNet2DConfig(
   /** Resolution levels. */
   int levels() {
     return blockOutChannels.size();
+  }
+
+  /**
+   * Refuses a network that takes a class.
+   *
+   * @param pipeline what the pipeline has in place of it, for the message
+   */
+  public void requireNoClasses(Config config, String pipeline) {
+    if (classEmbedding.exists()) {
+      throw config.unsupported(
+          "class_embed_type",
+          config.node().get("class_embed_type"),
+          "null in a pipeline " + pipeline);
+    }
   }
 }

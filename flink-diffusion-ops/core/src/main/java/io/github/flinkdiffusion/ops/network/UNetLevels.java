@@ -41,13 +41,7 @@ record UNetLevels(List<Integer> channels, List<UNetBlock> down, List<UNetBlock> 
             List.of(UNetBlock.PLAIN, UNetBlock.CROSS, UNetBlock.CROSS, UNetBlock.CROSS),
             BLOCKS);
     List<Integer> channels =
-        ConfigValues.boxed(config.integers("block_out_channels", new int[] {320, 640, 1280, 1280}));
-    if (up.size() != down.size() || channels.size() != down.size()) {
-      throw config.unsupported(
-          "block_out_channels",
-          channels,
-          "one entry for each of down_block_types and up_block_types");
-    }
+        ConfigValues.channelsOfLevels(config, new int[] {320, 640, 1280, 1280}, down, up);
     boolean k = down.get(0).isK();
     if (!down.stream().allMatch(block -> block.isK() == k)
         || !up.stream().allMatch(block -> block.isK() == k)) {
@@ -203,8 +197,8 @@ record UNetLevels(List<Integer> channels, List<UNetBlock> down, List<UNetBlock> 
             "up_block_types",
             config.strings("up_block_types", List.of()),
             ("with K blocks, a first one that attends where the last of down_block_types does, and"
-                    + " as many block_out_channels in the last two levels as the time embedding, %d, there and"
-                    + " nowhere else")
+                 + " as many block_out_channels in the last two levels as the time embedding, %d,"
+                 + " there and nowhere else")
                 .formatted(timeEmbedding));
       }
     }

@@ -83,14 +83,7 @@ public record UniDiffuserConfig(
     }
     // diffusers has no default for these four either.
     int sampleSize = ConfigValues.positive(config, "sample_size", 0);
-    int patchSize = ConfigValues.positive(config, "patch_size", 0);
-    if (sampleSize % patchSize != 0 || sampleSize / patchSize > MOST_PATCHES) {
-      throw config.unsupported(
-          "patch_size",
-          patchSize,
-          "a divisor of sample_size (%d) that leaves at most %d patches a side"
-              .formatted(sampleSize, MOST_PATCHES));
-    }
+    int patchSize = ConfigValues.patchOfSample(config, 0, sampleSize, MOST_PATCHES);
     int channels = ConfigValues.positive(config, "in_channels", 0);
     ConfigValues.require(config, "out_channels", channels);
     String activation =

@@ -47,11 +47,7 @@ public record VitConfig(
   public static VitConfig from(Config config) {
     int hidden = ConfigValues.positive(config, "hidden_size", 768);
     int imageSize = ConfigValues.positive(config, "image_size", 224);
-    int patchSize = config.integer("patch_size", 16);
-    if (patchSize < 1 || patchSize > imageSize) {
-      throw config.unsupported(
-          "patch_size", patchSize, "1 or more, at most image_size (" + imageSize + ")");
-    }
+    int patchSize = ConfigValues.patchOfImage(config, 16, imageSize);
     ConfigValues.require(config, "num_channels", 3);
     return new VitConfig(
         imageSize,

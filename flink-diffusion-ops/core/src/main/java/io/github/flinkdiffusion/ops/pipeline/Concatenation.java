@@ -44,12 +44,7 @@ final class Concatenation {
   /** The network's config, which asks for no class labels. */
   static UNet2DConfig unet(Config config) {
     UNet2DConfig unet = UNet2DConfig.from(config);
-    if (unet.classEmbedding().exists()) {
-      throw config.unsupported(
-          "class_embed_type",
-          config.node().get("class_embed_type"),
-          "null in a pipeline that is conditioned on an image alone");
-    }
+    unet.requireNoClasses(config, "that is conditioned on an image alone");
     return unet;
   }
 

@@ -37,12 +37,7 @@ final class LatentSuperResolution implements Task {
     SamplingPlans plans = SamplingPlans.open(components);
     Config config = components.config("unet", "UNet2DModel");
     UNet2DConfig unet = UNet2DConfig.from(config);
-    if (unet.classEmbedding().exists()) {
-      throw config.unsupported(
-          "class_embed_type",
-          config.node().get("class_embed_type"),
-          "null in a pipeline that is conditioned on an image alone");
-    }
+    unet.requireNoClasses(config, "that is conditioned on an image alone");
     this.vq = VQModelConfig.from(components.config("vqvae", "VQModel"));
     this.pictureChannels = unet.inChannels() - vq.codeChannels();
     if (pictureChannels < 1) {

@@ -33,12 +33,7 @@ final class LatentUnconditional implements Task {
     SamplingPlans plans = SamplingPlans.open(components);
     Config config = components.config("unet", "UNet2DModel");
     UNet2DConfig unet = UNet2DConfig.from(config);
-    if (unet.classEmbedding().exists()) {
-      throw config.unsupported(
-          "class_embed_type",
-          config.node().get("class_embed_type"),
-          "null in a pipeline without conditions");
-    }
+    unet.requireNoClasses(config, "without conditions");
     VQModelConfig vq = VQModelConfig.from(components.config("vqvae", "VQModel"));
     if (unet.inChannels() != vq.codeChannels()) {
       throw config.unsupported(

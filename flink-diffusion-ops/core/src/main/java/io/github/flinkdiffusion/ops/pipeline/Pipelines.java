@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.ModelComponent;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import io.github.flinkdiffusion.ops.weights.TensorInfo;
@@ -354,49 +355,7 @@ public final class Pipelines {
       boolean joint = pipelineClass.equals(JOINT);
       JointNetworks networks = joint ? new JointNetworks(components) : null;
       Task task = joint ? null : TASKS.get(pipelineClass).apply(components);
-      if (components.ignoresCaching()) {
-        throw model
-            .config()
-            .unsupported(
-                "_class_name",
-                pipelineClass,
-                "StableDiffusionPipeline, StableDiffusionXLPipeline and"
-                    + " LatentConsistencyModelPipeline without ControlNets and IP-Adapters, or a"
-                    + " text-to-image transformer, where steps reuse features"
-                    + " (diffusion.cache.interval)");
-      }
-      if (components.ignoresUNetGuidance()) {
-        throw model
-            .config()
-            .unsupported(
-                "_class_name",
-                pipelineClass,
-                "StableDiffusionPipeline, StableDiffusionXLPipeline and"
-                    + " LatentConsistencyModelPipeline without ControlNets, IP-Adapters and"
-                    + " diffusion.cache.interval, where requests may change what a UNet does inside"
-                    + " (diffusion.unet-guidance.enabled)");
-      }
-      if (components.ignoresAdapters()) {
-        throw model
-            .config()
-            .unsupported(
-                "_class_name",
-                pipelineClass,
-                "StableDiffusionPipeline, StableDiffusionXLPipeline and"
-                    + " LatentConsistencyModelPipeline without ControlNets, IP-Adapters and"
-                    + " diffusion.cache.interval, where requests may name LoRAs"
-                    + " (diffusion.loras.allowed)");
-      }
-      if (components.ignoresIpAdapters()) {
-        throw model
-            .config()
-            .unsupported(
-                "_class_name",
-                pipelineClass,
-                "StableDiffusionPipeline, StableDiffusionXLPipeline and"
-                    + " LatentConsistencyModelPipeline, which have IP-Adapters"
-                    + " (diffusion.model.ip-adapters)");
-      }
+      requireNothingIgnored(components, model.config(), pipelineClass);
       Finishing finishing = Finishing.open(model, settings, check);
       check.allAreAdded();
       ModelInfo info =
@@ -411,6 +370,45 @@ public final class Pipelines {
       components.close();
       check.close();
       throw e;
+    }
+  }
+
+  /** What was asked for beside the model, and is of no use to the class, is refused by name. */
+  private static void requireNothingIgnored(
+      Components components, Config index, String pipelineClass) {
+    refuse(
+        components.ignoresCaching(),
+        index,
+        pipelineClass,
+        " without ControlNets and IP-Adapters, or a text-to-image transformer, where steps reuse"
+            + " features (diffusion.cache.interval)");
+    refuse(
+        components.ignoresUNetGuidance(),
+        index,
+        pipelineClass,
+        " without ControlNets, IP-Adapters and diffusion.cache.interval, where requests may change"
+            + " what a UNet does inside (diffusion.unet-guidance.enabled)");
+    refuse(
+        components.ignoresAdapters(),
+        index,
+        pipelineClass,
+        " without ControlNets, IP-Adapters and diffusion.cache.interval, where requests may name"
+            + " LoRAs (diffusion.loras.allowed)");
+    refuse(
+        components.ignoresIpAdapters(),
+        index,
+        pipelineClass,
+        ", which have IP-Adapters (diffusion.model.ip-adapters)");
+  }
+
+  private static void refuse(
+      boolean ignored, Config index, String pipelineClass, String conditions) {
+    if (ignored) {
+      throw index.unsupported(
+          "_class_name",
+          pipelineClass,
+          "StableDiffusionPipeline, StableDiffusionXLPipeline and LatentConsistencyModelPipeline"
+              + conditions);
     }
   }
 

@@ -37,12 +37,7 @@ final class RePaint implements Task {
     SamplingPlans plans = SamplingPlans.openFor(NAME, components);
     Config config = components.config("unet", "UNet2DModel");
     UNet2DConfig unet = UNet2DConfig.from(config);
-    if (unet.classEmbedding().exists()) {
-      throw config.unsupported(
-          "class_embed_type",
-          config.node().get("class_embed_type"),
-          "null in a pipeline without conditions");
-    }
+    unet.requireNoClasses(config, "without conditions");
     this.channels = unet.inChannels();
     if (unet.outChannels() != channels) {
       throw config.unsupported("out_channels", unet.outChannels(), "in_channels, " + channels);

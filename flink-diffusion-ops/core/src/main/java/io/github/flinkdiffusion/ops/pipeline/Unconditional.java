@@ -49,11 +49,8 @@ final class Unconditional implements Task {
     UNet2DConfig unet = UNet2DConfig.from(config);
     ClassEmbedding labels = unet.classEmbedding();
     boolean labelled = name.equals(CONSISTENCY) && labels.kind() == ClassEmbedding.Kind.TABLE;
-    if (labels.exists() && !labelled) {
-      throw config.unsupported(
-          "class_embed_type",
-          config.node().get("class_embed_type"),
-          "null in a pipeline without conditions");
+    if (!labelled) {
+      unet.requireNoClasses(config, "without conditions");
     }
     this.classes = labelled ? labels.size() : 0;
     int[] side = config.integersOrOne("sample_size", 2, 0);
