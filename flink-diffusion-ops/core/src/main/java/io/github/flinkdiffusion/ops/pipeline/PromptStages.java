@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.ops.prompt.PromptSyntaxException;
 import io.github.flinkdiffusion.ops.prompt.Schedule;
 import io.github.flinkdiffusion.ops.prompt.WeightedText;
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
 import java.util.SortedSet;
 import java.util.TreeSet;
@@ -36,6 +37,23 @@ record PromptStages(List<Double> weights, List<Stage> stages) {
   /** Whether a request is written in a language that has a meaning for brackets. */
   static boolean has(GenerationRequest request) {
     return Prompt.language(request) != PromptLanguage.PLAIN;
+  }
+
+  /**
+   * Conditions of all requests, in their order.
+   *
+   * @param plain encodes requests in no such language, together
+   * @param staged encodes one in such a language
+   */
+  static List<Conditions> encode(
+      List<GenerationRequest> requests,
+      Function<List<GenerationRequest>, List<Conditions>> plain,
+      Function<GenerationRequest, Conditions> staged) {
+    List<GenerationRequest> ofPlain = requests.stream().filter(request -> !has(request)).toList();
+    Iterator<Conditions> encoded = ofPlain.isEmpty() ? null : plain.apply(ofPlain).iterator();
+    return requests.stream()
+        .map(request -> has(request) ? staged.apply(request) : encoded.next())
+        .toList();
   }
 
   /**

@@ -7,7 +7,6 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -85,18 +84,11 @@ final class TextConditioning implements Conditioning {
   @Override
   public List<Conditions> encode(
       List<GenerationRequest> requests, ToIntFunction<GenerationRequest> calls) {
-    List<GenerationRequest> plain =
-        requests.stream().filter(request -> !PromptStages.has(request)).toList();
-    Iterator<Conditions> ofPlain = plain.isEmpty() ? null : encode(plain).iterator();
-    return requests.stream()
-        .map(
-            request ->
-                PromptStages.has(request)
-                    ? staged(
-                        request,
-                        PromptStages.of(request, calls.applyAsInt(request), guided(request)))
-                    : ofPlain.next())
-        .toList();
+    return PromptStages.encode(
+        requests,
+        this::encode,
+        request ->
+            staged(request, PromptStages.of(request, calls.applyAsInt(request), guided(request))));
   }
 
   /**
