@@ -12,13 +12,12 @@ import io.github.flinkdiffusion.ops.network.ZImageConfig;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 
 /**
  * Texts for Qwen's language models, in the form of a chat: Z-Image and Qwen-Image. Rows of one call
  * may have texts of different lengths.
  */
-final class ChatConditioning implements Conditioning {
+final class ChatConditioning extends LanguageModelConditioning {
   private static final String USER = "<|im_start|>user\n%s<|im_end|>\n<|im_start|>assistant\n";
   private static final String DESCRIBE =
       "<|im_start|>system\n"
@@ -45,7 +44,6 @@ final class ChatConditioning implements Conditioning {
   private static final Chat QWEN_IMAGE = new Chat(DESCRIBE + USER, 1024 + 34, 34, 512, 1);
 
   private final Chat chat;
-  private final LanguageModel model;
   private final int mostPatches;
   private final int factor;
   private final int patch;
@@ -55,8 +53,8 @@ final class ChatConditioning implements Conditioning {
 
   private ChatConditioning(
       Chat chat, LanguageModel model, int mostPatches, int factor, int patch, int channels) {
+    super(model);
     this.chat = chat;
-    this.model = model;
     this.mostPatches = mostPatches;
     this.factor = factor;
     this.patch = patch;
@@ -77,7 +75,7 @@ final class ChatConditioning implements Conditioning {
             Z_IMAGE.most(),
             "Qwen3Model",
             "Qwen3ForCausalLM");
-    requireSize(json, "cap_feat_dim", config.textSize(), model);
+    model.requireSize(json, "cap_feat_dim", config.textSize());
     if (config.maxTextPositions() < Z_IMAGE.most() + 2) {
       throw json.unsupported(
           "axes_lens", json.node().get("axes_lens"), "at least 514 places of a text");
@@ -110,7 +108,7 @@ final class ChatConditioning implements Conditioning {
             LanguageModel.Taken.LAST,
             QWEN_IMAGE.most(),
             "Qwen2_5_VLForConditionalGeneration");
-    requireSize(json, "joint_attention_dim", config.textSize(), model);
+    model.requireSize(json, "joint_attention_dim", config.textSize());
     int scale = autoencoder.format().scaleFactor();
     // A text begins behind half of the longer side.
     int most = 2 * (QwenImageConfig.PLACES - QWEN_IMAGE.seen());
@@ -131,12 +129,6 @@ final class ChatConditioning implements Conditioning {
             config.patchSize(),
             config.latentChannels()),
         autoencoder);
-  }
-
-  private static void requireSize(Config config, String key, int size, LanguageModel model) {
-    if (size != model.size()) {
-      throw config.unsupported(key, size, "the text encoder's hidden_size, " + model.size());
-    }
   }
 
   private boolean isZImage() {
@@ -165,12 +157,7 @@ final class ChatConditioning implements Conditioning {
   }
 
   @Override
-  public Denoiser.Input[] inputs() {
-    return new Denoiser.Input[] {Denoiser.Input.vectors(model.size()), Denoiser.Input.floats()};
-  }
-
-  /** Guidance with this request's two rows; none for one row. */
-  private Guidance guidance(GenerationRequest request) {
+  Guidance guidance(GenerationRequest request) {
     if (isZImage()) {
       double scale = request.guidanceScale();
       return scale > 0 ? Guidance.classifierFree(1 + scale) : Guidance.NONE;
@@ -185,50 +172,30 @@ final class ChatConditioning implements Conditioning {
     return new Guidance.ByPatches(scale, patches, patch);
   }
 
-  /** A request's texts, the negative one first if there is guidance. */
-  private List<LanguageModel.Tokens> texts(GenerationRequest request) {
-    List<LanguageModel.Tokens> own = new ArrayList<>();
+  @Override
+  List<Asked> texts(GenerationRequest request) {
+    List<Asked> own = new ArrayList<>();
     if (guidance(request).rows() == 2) {
-      own.add(tokens(request.get(Parameters.NEGATIVE_PROMPT)));
+      own.add(asked(request.get(Parameters.NEGATIVE_PROMPT)));
     }
-    own.add(tokens(request.get(Parameters.PROMPT)));
+    own.add(asked(request.get(Parameters.PROMPT)));
     return own;
   }
 
-  @Override
-  public long tokens(GenerationRequest request) {
-    return LanguageModel.computed(texts(request));
-  }
-
-  @Override
-  public List<Conditions> encode(List<GenerationRequest> requests) {
-    List<List<LanguageModel.Tokens>> texts = requests.stream().map(this::texts).toList();
-    List<List<Integer>> all = new ArrayList<>();
-    texts.forEach(own -> own.forEach(text -> all.add(text.ids())));
-    Map<List<Integer>, float[]> states = model.states(all);
-    List<Conditions> conditions = new ArrayList<>();
-    for (int i = 0; i < requests.size(); i++) {
-      conditions.add(
-          new Conditions(
-              texts.get(i).stream().map(text -> row(states.get(text.ids()))).toList(),
-              guidance(requests.get(i)),
-              texts.get(i).stream().anyMatch(LanguageModel.Tokens::truncated)));
-    }
-    return conditions;
-  }
-
-  private LanguageModel.Tokens tokens(String prompt) {
+  private Asked asked(String prompt) {
     LanguageModel.Tokens tokens = model.tokens(chat.template().formatted(prompt), chat.most());
     boolean cut = tokens.ids().size() > chat.dropped() + chat.seen();
-    return new LanguageModel.Tokens(tokens.ids(), tokens.truncated() || cut);
+    return new Asked(
+        new LanguageModel.Tokens(tokens.ids(), tokens.truncated() || cut), chat.dropped());
   }
 
-  private Row row(float[] states) {
+  @Override
+  Row row(float[] states, int skipped) {
     int size = model.size();
-    int seen = Math.min(chat.seen(), states.length / size - chat.dropped());
+    int seen = Math.min(chat.seen(), states.length / size - skipped);
     int filled = (seen + chat.filled() - 1) / chat.filled() * chat.filled();
     float[] own = new float[filled * size];
-    System.arraycopy(states, chat.dropped() * size, own, 0, seen * size);
+    System.arraycopy(states, skipped * size, own, 0, seen * size);
     return Row.of(own, new float[] {seen});
   }
 }

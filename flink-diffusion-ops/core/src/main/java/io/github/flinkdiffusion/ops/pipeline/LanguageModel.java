@@ -105,6 +105,42 @@ final class LanguageModel {
     return tokenizer;
   }
 
+  /** The folder's components {@code tokenizer} and {@code text_encoder} of Gemma 2's classes. */
+  static LanguageModel gemma2(
+      Components components, PromptTokenizer tokenizer, Taken taken, int most) {
+    return open(
+        components,
+        tokenizer,
+        CausalTextConfig.Type.GEMMA2,
+        taken,
+        most,
+        "Gemma2Model",
+        "Gemma2ForCausalLM");
+  }
+
+  /** The folder's component {@code tokenizer} of Gemma's class, which begins texts. */
+  static PromptTokenizer gemma(Components components) {
+    components.requireClass(TOKENIZER, "GemmaTokenizer", "GemmaTokenizerFast");
+    PromptTokenizer tokenizer = PromptTokenizer.gemma(components.folder().component(TOKENIZER));
+    if (tokenizer.ids("").length == 0) {
+      throw components
+          .folder()
+          .config()
+          .unsupported(
+              TOKENIZER, "one that leaves an empty text empty", "one that begins texts with <bos>");
+    }
+    return tokenizer;
+  }
+
+  /**
+   * @param key of the transformer's config, the size of states that it takes
+   */
+  void requireSize(Config transformer, String key, int taken) {
+    if (taken != size) {
+      throw transformer.unsupported(key, taken, "the text encoder's hidden_size, " + size);
+    }
+  }
+
   /** Size of each token's state. */
   int size() {
     return size;

@@ -4,20 +4,18 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
-import io.github.flinkdiffusion.ops.network.CausalTextConfig;
 import io.github.flinkdiffusion.ops.network.Lumina2;
 import io.github.flinkdiffusion.ops.network.Lumina2Config;
 import io.github.flinkdiffusion.ops.tokenizer.PromptTokenizer;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 
 /**
  * Texts for Gemma, behind a sentence that says what the model is for: Lumina 2. A negative prompt
  * has no such sentence. The transformer sees the states before the last layer.
  */
-final class Lumina2Conditioning implements Conditioning {
+final class Lumina2Conditioning extends LanguageModelConditioning {
 
   /** {@code system_prompt}. */
   private static final String SYSTEM =
@@ -32,11 +30,10 @@ final class Lumina2Conditioning implements Conditioning {
   /** The most that {@link Parameters#MAX_SEQUENCE_LENGTH} may say. */
   private static final int MOST_TOKENS = 512;
 
-  private final LanguageModel model;
   private final Lumina2Config config;
 
   private Lumina2Conditioning(LanguageModel model, Lumina2Config config) {
-    this.model = model;
+    super(model);
     this.config = config;
   }
 
@@ -54,30 +51,10 @@ final class Lumina2Conditioning implements Conditioning {
               components.config("vae").node().get("block_out_channels"),
               "four numbers: a latent of an eighth of the image's sides");
     }
-    components.requireClass("tokenizer", "GemmaTokenizer", "GemmaTokenizerFast");
-    PromptTokenizer tokenizer = PromptTokenizer.gemma(components.folder().component("tokenizer"));
-    if (tokenizer.ids("").length == 0) {
-      throw components
-          .folder()
-          .config()
-          .unsupported(
-              "tokenizer",
-              "one that leaves an empty text empty",
-              "one that begins texts with <bos>");
-    }
+    PromptTokenizer tokenizer = LanguageModel.gemma(components);
     LanguageModel model =
-        LanguageModel.open(
-            components,
-            tokenizer,
-            CausalTextConfig.Type.GEMMA2,
-            LanguageModel.Taken.LAST_BUT_ONE,
-            MOST_TOKENS,
-            "Gemma2Model",
-            "Gemma2ForCausalLM");
-    if (config.textSize() != model.size()) {
-      throw json.unsupported(
-          "cap_feat_dim", config.textSize(), "the text encoder's hidden_size, " + model.size());
-    }
+        LanguageModel.gemma2(components, tokenizer, LanguageModel.Taken.LAST_BUT_ONE, MOST_TOKENS);
+    model.requireSize(json, "cap_feat_dim", config.textSize());
     return TextTransformer.open(
         components,
         new TextTransformer.Family(
@@ -109,57 +86,36 @@ final class Lumina2Conditioning implements Conditioning {
           "The image is %d x %d pixels; the model has positions for sides of up to %d."
               .formatted(request.width(), request.height(), most * factor));
     }
-    for (LanguageModel.Tokens text : texts(request)) {
-      if (text.ids().size() >= config.maxTextPositions()) {
+    for (Asked text : texts(request)) {
+      int tokens = text.tokens().ids().size();
+      if (tokens >= config.maxTextPositions()) {
         throw new InvalidRequestException(
             "A prompt has %d tokens; the model has positions for %d, and one for the image. Shorten it, or set maxSequenceLength."
-                .formatted(text.ids().size(), config.maxTextPositions() - 1));
+                .formatted(tokens, config.maxTextPositions() - 1));
       }
     }
   }
 
   @Override
-  public Denoiser.Input[] inputs() {
-    return new Denoiser.Input[] {Denoiser.Input.vectors(model.size()), Denoiser.Input.floats()};
+  Guidance guidance(GenerationRequest request) {
+    return request.guidanceScale() > 1
+        ? new Guidance.ByLines(request.guidanceScale(), request.width() / SCALE_FACTOR)
+        : Guidance.NONE;
   }
 
-  /** A request's texts, the negative one first if there is guidance. */
-  private List<LanguageModel.Tokens> texts(GenerationRequest request) {
+  @Override
+  List<Asked> texts(GenerationRequest request) {
     int most = request.get(Parameters.MAX_SEQUENCE_LENGTH).intValue();
-    List<LanguageModel.Tokens> texts = new ArrayList<>();
-    if (request.guidanceScale() > 1) {
-      texts.add(model.tokens(request.get(Parameters.NEGATIVE_PROMPT), most));
+    List<Asked> texts = new ArrayList<>();
+    if (guidance(request).rows() == 2) {
+      texts.add(new Asked(model.tokens(request.get(Parameters.NEGATIVE_PROMPT), most), 0));
     }
-    texts.add(model.tokens(SYSTEM + request.get(Parameters.PROMPT), most));
+    texts.add(new Asked(model.tokens(SYSTEM + request.get(Parameters.PROMPT), most), 0));
     return texts;
   }
 
   @Override
-  public long tokens(GenerationRequest request) {
-    return LanguageModel.computed(texts(request));
-  }
-
-  @Override
-  public List<Conditions> encode(List<GenerationRequest> requests) {
-    List<List<LanguageModel.Tokens>> texts = requests.stream().map(this::texts).toList();
-    List<List<Integer>> all = new ArrayList<>();
-    texts.forEach(own -> own.forEach(text -> all.add(text.ids())));
-    Map<List<Integer>, float[]> states = model.states(all);
-    List<Conditions> conditions = new ArrayList<>();
-    for (int i = 0; i < requests.size(); i++) {
-      GenerationRequest request = requests.get(i);
-      conditions.add(
-          new Conditions(
-              texts.get(i).stream().map(text -> row(states.get(text.ids()))).toList(),
-              texts.get(i).size() == 2
-                  ? new Guidance.ByLines(request.guidanceScale(), request.width() / SCALE_FACTOR)
-                  : Guidance.NONE,
-              texts.get(i).stream().anyMatch(LanguageModel.Tokens::truncated)));
-    }
-    return conditions;
-  }
-
-  private Row row(float[] states) {
+  Row row(float[] states, int skipped) {
     return Row.of(states, new float[] {states.length / model.size()});
   }
 }

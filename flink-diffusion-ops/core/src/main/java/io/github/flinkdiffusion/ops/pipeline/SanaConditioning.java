@@ -4,20 +4,18 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
-import io.github.flinkdiffusion.ops.network.CausalTextConfig;
 import io.github.flinkdiffusion.ops.network.Sana;
 import io.github.flinkdiffusion.ops.network.SanaConfig;
 import io.github.flinkdiffusion.ops.tokenizer.PromptTokenizer;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 
 /**
  * Texts for Gemma, behind an instruction to describe them better: Sana. The transformer sees the
  * first state and those of the text behind the instruction.
  */
-final class SanaConditioning implements Conditioning {
+final class SanaConditioning extends LanguageModelConditioning {
 
   /** {@code complex_human_instruction}. */
   private static final String INSTRUCTION =
@@ -44,13 +42,11 @@ final class SanaConditioning implements Conditioning {
   /** {@code max_sequence_length}. */
   private static final int SEEN = 300;
 
-  private final LanguageModel model;
-
   /** Tokens of the instruction alone. */
   private final int instruction;
 
   private SanaConditioning(LanguageModel model, int instruction) {
-    this.model = model;
+    super(model);
     this.instruction = instruction;
   }
 
@@ -63,31 +59,12 @@ final class SanaConditioning implements Conditioning {
           "out_channels", config.outChannels(), "in_channels, " + config.inChannels());
     }
     Autoencoder autoencoder = Autoencoder.openDeep(components);
-    components.requireClass("tokenizer", "GemmaTokenizer", "GemmaTokenizerFast");
-    PromptTokenizer tokenizer = PromptTokenizer.gemma(components.folder().component("tokenizer"));
-    if (tokenizer.ids("").length == 0) {
-      throw components
-          .folder()
-          .config()
-          .unsupported(
-              "tokenizer",
-              "one that leaves an empty text empty",
-              "one that begins texts with <bos>");
-    }
+    PromptTokenizer tokenizer = LanguageModel.gemma(components);
     int instruction = tokenizer.ids(INSTRUCTION).length;
     LanguageModel model =
-        LanguageModel.open(
-            components,
-            tokenizer,
-            CausalTextConfig.Type.GEMMA2,
-            LanguageModel.Taken.LAST,
-            instruction + SEEN - 2,
-            "Gemma2Model",
-            "Gemma2ForCausalLM");
-    if (config.textSize() != model.size()) {
-      throw json.unsupported(
-          "caption_channels", config.textSize(), "the text encoder's hidden_size, " + model.size());
-    }
+        LanguageModel.gemma2(
+            components, tokenizer, LanguageModel.Taken.LAST, instruction + SEEN - 2);
+    model.requireSize(json, "caption_channels", config.textSize());
     return TextTransformer.open(
         components,
         new TextTransformer.Family("SanaPipeline", TextTransformer.Way.OF_CONFIG, 20, 0, 0),
@@ -110,20 +87,16 @@ final class SanaConditioning implements Conditioning {
   }
 
   @Override
-  public Denoiser.Input[] inputs() {
-    return new Denoiser.Input[] {Denoiser.Input.vectors(model.size()), Denoiser.Input.floats()};
+  Guidance guidance(GenerationRequest request) {
+    return request.guidanceScale() > 1
+        ? Guidance.classifierFree(request.guidanceScale())
+        : Guidance.NONE;
   }
 
-  /**
-   * A text as the language model gets it.
-   *
-   * @param skipped tokens behind the first that the transformer does not see
-   */
-  private record Asked(LanguageModel.Tokens tokens, int skipped) {}
-
-  private List<Asked> texts(GenerationRequest request) {
+  @Override
+  List<Asked> texts(GenerationRequest request) {
     List<Asked> own = new ArrayList<>();
-    if (request.guidanceScale() > 1) {
+    if (guidance(request).rows() == 2) {
       own.add(
           new Asked(
               model.tokens(Captions.plain(request.get(Parameters.NEGATIVE_PROMPT)), SEEN), 0));
@@ -136,33 +109,9 @@ final class SanaConditioning implements Conditioning {
     return own;
   }
 
+  /** The first state is seen; those that are skipped come behind it. */
   @Override
-  public long tokens(GenerationRequest request) {
-    return LanguageModel.computed(texts(request).stream().map(Asked::tokens).toList());
-  }
-
-  @Override
-  public List<Conditions> encode(List<GenerationRequest> requests) {
-    List<List<Asked>> texts = requests.stream().map(this::texts).toList();
-    List<List<Integer>> all = new ArrayList<>();
-    texts.forEach(own -> own.forEach(text -> all.add(text.tokens().ids())));
-    Map<List<Integer>, float[]> states = model.states(all);
-    List<Conditions> conditions = new ArrayList<>();
-    for (int i = 0; i < requests.size(); i++) {
-      conditions.add(
-          new Conditions(
-              texts.get(i).stream()
-                  .map(text -> row(states.get(text.tokens().ids()), text.skipped()))
-                  .toList(),
-              texts.get(i).size() == 2
-                  ? Guidance.classifierFree(requests.get(i).guidanceScale())
-                  : Guidance.NONE,
-              texts.get(i).stream().anyMatch(text -> text.tokens().truncated())));
-    }
-    return conditions;
-  }
-
-  private Row row(float[] states, int skipped) {
+  Row row(float[] states, int skipped) {
     int size = model.size();
     int tokens = states.length / size;
     int seen = 1 + Math.max(0, tokens - 1 - skipped);
