@@ -10,9 +10,6 @@ import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.format.EventFormat;
 import io.github.flinkdiffusion.connector.format.FormatSettings;
-import io.github.flinkdiffusion.connector.format.Framing;
-import io.github.flinkdiffusion.connector.format.RegistrySettings;
-import io.github.flinkdiffusion.connector.format.UnknownFields;
 import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
@@ -67,7 +64,6 @@ import picocli.CommandLine.Option;
     })
 public final class GalleryDemo implements Callable<Integer> {
   private static final Duration CHECKPOINTS = Duration.ofSeconds(1);
-  private static final Duration REGISTRY_TIMEOUT = Duration.ofSeconds(5);
   private static final Duration RPC_TIMEOUT = Duration.ofMinutes(2);
   private static final int FIRST_PROMPTS = 12;
   private static final int DEFAULT_STEPS = 25;
@@ -136,11 +132,7 @@ public final class GalleryDemo implements Callable<Integer> {
               + " reads Avro and JSON, writes Avro).")
   private EventFormat format;
 
-  @Option(
-      names = "--registry",
-      paramLabel = "URL",
-      description = "The schema registry, for formats that need one, with Confluent's framing.")
-  private String registry;
+  @Mixin private RegistryOption registry;
 
   @Option(
       names = "--payloads",
@@ -189,7 +181,7 @@ public final class GalleryDemo implements Callable<Integer> {
   private void runOnTopics() throws Exception {
     Properties client = client(bootstrapServers);
     GalleryTopics topics = GalleryTopics.withPrefix(topicPrefix);
-    FormatSettings settings = settings();
+    FormatSettings settings = registry.settings(format);
     PayloadStore store =
         new PayloadStore(
             PayloadSettings.of(new Configuration().set(PayloadOptions.ALLOWED_PREFIXES, payloads)));
@@ -285,22 +277,6 @@ public final class GalleryDemo implements Callable<Integer> {
     client.putAll(kafkaProperties);
     client.setProperty("bootstrap.servers", servers);
     return client;
-  }
-
-  private FormatSettings settings() {
-    if (format == null) {
-      return null;
-    }
-    if (format.usesRegistry() && registry == null) {
-      throw new DemoException("The format %s needs --registry.".formatted(format));
-    }
-    return new FormatSettings(
-        format,
-        UnknownFields.REFUSE,
-        null,
-        format.usesRegistry()
-            ? new RegistrySettings(registry, Framing.CONFLUENT, true, REGISTRY_TIMEOUT, null, null)
-            : null);
   }
 
   private Configuration settings(String servers, TemporaryFolder state, String payloadFolder)

@@ -6,11 +6,6 @@ package io.github.flinkdiffusion.examples;
 
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.format.EventFormat;
-import io.github.flinkdiffusion.connector.format.FormatSettings;
-import io.github.flinkdiffusion.connector.format.Framing;
-import io.github.flinkdiffusion.connector.format.RegistrySettings;
-import io.github.flinkdiffusion.connector.format.UnknownFields;
-import java.time.Duration;
 import java.time.Instant;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -48,7 +43,6 @@ import picocli.CommandLine.Option;
     })
 public final class ResendTool implements Callable<Integer> {
   private static final int SOME_IMPOSSIBLE = 3;
-  private static final Duration REGISTRY_TIMEOUT = Duration.ofSeconds(5);
 
   @Mixin private HelpOption help;
 
@@ -133,11 +127,7 @@ public final class ResendTool implements Callable<Integer> {
               + " each is).")
   private EventFormat failuresFormat;
 
-  @Option(
-      names = "--registry",
-      paramLabel = "URL",
-      description = "The schema registry, for formats that need one, with Confluent's framing.")
-  private String registry;
+  @Mixin private RegistryOption registry;
 
   @Option(
       names = "--ledger",
@@ -202,7 +192,7 @@ public final class ResendTool implements Callable<Integer> {
     Resending resending =
         new Resending(
             to,
-            settings(format),
+            registry.settings(format),
             mostTimes,
             (topic, partition, offset) -> ResendRun.readAt(client, topic, partition, offset));
     ResendRun.Result result;
@@ -211,7 +201,7 @@ public final class ResendTool implements Callable<Integer> {
             client,
             failures,
             ledger == null ? failures + "-resent" : ledger,
-            settings(failuresFormat))) {
+            registry.settings(failuresFormat))) {
       result =
           run.run(
               new FailureFilter(reasons, ids, since, until), resending, send, System.out::println);
@@ -229,21 +219,5 @@ public final class ResendTool implements Callable<Integer> {
       System.out.println("Nothing was sent. Add --send to send them.");
     }
     return result.impossible() == 0 ? 0 : SOME_IMPOSSIBLE;
-  }
-
-  private FormatSettings settings(EventFormat of) {
-    if (of == null) {
-      return null;
-    }
-    if (of.usesRegistry() && registry == null) {
-      throw new DemoException("The format %s needs --registry.".formatted(of));
-    }
-    return new FormatSettings(
-        of,
-        UnknownFields.REFUSE,
-        null,
-        of.usesRegistry()
-            ? new RegistrySettings(registry, Framing.CONFLUENT, true, REGISTRY_TIMEOUT, null, null)
-            : null);
   }
 }
