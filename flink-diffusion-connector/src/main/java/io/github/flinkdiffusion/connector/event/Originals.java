@@ -18,6 +18,28 @@ public final class Originals {
   private Originals() {}
 
   /**
+   * Lets a failure have what its result had: the request as it arrived, and where.
+   *
+   * @param original null where the result had none
+   */
+  public static FailureEvent.Builder set(FailureEvent.Builder failure, Original original) {
+    if (original == null) {
+      return failure;
+    }
+    failure
+        .setOriginal(original.getBytes())
+        .setOriginalSize(original.getSize())
+        .setOriginalSha256(original.getSha256());
+    RecordPosition origin = original.getOrigin();
+    return origin == null
+        ? failure
+        : failure
+            .setTopic(origin.getTopic())
+            .setPartition(origin.getPartition())
+            .setOffset(origin.getOffset());
+  }
+
+  /**
    * Sets {@code original} to the record, or to its first bytes together with {@code originalSize}
    * and {@code originalSha256}.
    *

@@ -13,6 +13,7 @@ import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.ModelEvent;
 import io.github.flinkdiffusion.connector.event.Original;
+import io.github.flinkdiffusion.connector.event.Originals;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
@@ -121,20 +122,7 @@ public final class TooLarge {
             .setMessage(FailureMessages.safe(message, event))
             .setAttributes(attributes)
             .setContext(Contexts.of(event));
-    if (original != null) {
-      failure
-          .setOriginal(original.getBytes())
-          .setOriginalSize(original.getSize())
-          .setOriginalSha256(original.getSha256());
-      RecordPosition origin = original.getOrigin();
-      if (origin != null) {
-        failure
-            .setTopic(origin.getTopic())
-            .setPartition(origin.getPartition())
-            .setOffset(origin.getOffset());
-      }
-    }
-    return failure.build();
+    return Originals.set(failure, original).build();
   }
 
   /** Whole; {@link FailureSerializer} truncates what does not fit. */

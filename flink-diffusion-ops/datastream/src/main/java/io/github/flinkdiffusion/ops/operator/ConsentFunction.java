@@ -66,10 +66,7 @@ final class ConsentFunction<E extends SpecificRecord> extends ProcessFunction<E,
 
   @Override
   public void processElement(E event, Context context, Collector<E> out) {
-    RequestEvent request =
-        event instanceof PromptEvent prompt
-            ? RequestEvent.of(prompt)
-            : RequestEvent.of((ImageTaskEvent) event);
+    RequestEvent request = RequestEvent.of(event);
     String consent = request.attributes().getOrDefault(attribute, "").strip();
     if (consent.length() > MOST_CHARACTERS) {
       fail(

@@ -49,10 +49,7 @@ final class ControlImageFunction<E extends SpecificRecord> extends ProcessFuncti
   @Override
   @SuppressWarnings("unchecked") // what is put out is of the kind of what came
   public void processElement(E event, Context context, Collector<E> out) {
-    RequestEvent request =
-        event instanceof PromptEvent prompt
-            ? RequestEvent.of(prompt)
-            : RequestEvent.of((ImageTaskEvent) event);
+    RequestEvent request = RequestEvent.of(event);
     try {
       out.collect(
           event instanceof PromptEvent prompt

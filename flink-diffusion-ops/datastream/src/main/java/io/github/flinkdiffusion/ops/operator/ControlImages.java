@@ -7,23 +7,17 @@ package io.github.flinkdiffusion.ops.operator;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
-import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.ops.image.ClassColors;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Objects;
 import org.apache.avro.specific.SpecificRecordBase;
 import org.apache.flink.annotation.Experimental;
 import org.apache.flink.configuration.ConfigOption;
-import org.apache.flink.configuration.Configuration;
-import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.streaming.api.datastream.DataStream;
-import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.jspecify.annotations.NullMarked;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Builds the operator that makes control images of images that requests bring: edges, another size,
@@ -44,9 +38,8 @@ import org.jspecify.annotations.Nullable;
 public final class ControlImages {
   private static final int MOST_PIXELS_A_SIDE = 8192;
 
-  private final Configuration set = new Configuration();
+  private final ImageWork work = new ImageWork("control images");
   private final List<ControlImageStep> steps = new ArrayList<>();
-  private @Nullable String uid;
 
   ControlImages() {}
 
@@ -120,13 +113,13 @@ public final class ControlImages {
    * @param <T> type of the value
    */
   public <T> ControlImages setOption(ConfigOption<T> option, T value) {
-    set.set(option, value);
+    work.setOption(option, value);
     return this;
   }
 
   /** The operator's identity in savepoints; it has no state. */
   public ControlImages uid(String operatorUid) {
-    uid = Objects.requireNonNull(operatorUid);
+    work.uid(operatorUid);
     return this;
   }
 
@@ -155,19 +148,7 @@ public final class ControlImages {
           "Control images without a step; expected one, at least (addEdges, addFit,"
               + " addClassColors)");
     }
-    SingleOutputStreamOperator<E> made =
-        requests
-            .process(
-                new ControlImageFunction<E>(
-                    List.copyOf(steps),
-                    PayloadSettings.of(
-                        ImageScreening.payloads(
-                            set, requests.getExecutionEnvironment().getConfiguration()))),
-                new AvroTypeInfo<>(kind))
-            .name("control images");
-    if (uid != null) {
-      made.uid(uid);
-    }
-    return new RequestStreams<>(made, made.getSideOutput(DiffusionOperator.FAILURES));
+    return work.ofRequests(
+        requests, kind, payloads -> new ControlImageFunction<>(List.copyOf(steps), payloads));
   }
 }

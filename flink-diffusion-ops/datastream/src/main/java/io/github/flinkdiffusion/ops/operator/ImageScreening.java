@@ -5,9 +5,7 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.ImageEvent;
-import io.github.flinkdiffusion.connector.options.OptionValues;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
-import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import java.util.ArrayList;
 import java.util.List;
@@ -16,9 +14,6 @@ import java.util.Objects;
 import java.util.TreeMap;
 import org.apache.flink.annotation.Experimental;
 import org.apache.flink.configuration.ConfigOption;
-import org.apache.flink.configuration.Configuration;
-import org.apache.flink.configuration.ReadableConfig;
-import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.jspecify.annotations.NullMarked;
@@ -47,12 +42,11 @@ public final class ImageScreening {
   /** Attribute: NONE where nothing was found, else a {@link ScreenAction}. */
   public static final String DECISION = "screen.decision";
 
-  private final Configuration set = new Configuration();
+  private final ImageWork work = new ImageWork("screen images");
   private final List<ScreenClassifier> classifiers = new ArrayList<>();
   private final TreeMap<String, ScreenAction> tenants = new TreeMap<>();
   private ScreenAction action = ScreenAction.BLOCK;
   private @Nullable String tenantAttribute;
-  private @Nullable String uid;
 
   ImageScreening() {}
 
@@ -104,13 +98,13 @@ public final class ImageScreening {
    * @param <T> type of the value
    */
   public <T> ImageScreening setOption(ConfigOption<T> option, T value) {
-    set.set(option, value);
+    work.setOption(option, value);
     return this;
   }
 
   /** The operator's identity in savepoints; it has no state. */
   public ImageScreening uid(String operatorUid) {
-    uid = Objects.requireNonNull(operatorUid);
+    work.uid(operatorUid);
     return this;
   }
 
@@ -126,34 +120,19 @@ public final class ImageScreening {
           "Images are screened without a classifier; expected one, at least (addClassifier)");
     }
     SingleOutputStreamOperator<ImageEvent> images =
-        results
-            .process(
+        work.process(
+            results,
+            ImageEvent.class,
+            payloads ->
                 new ScreeningFunction(
                     List.copyOf(classifiers),
                     action,
                     tenantAttribute,
                     new TreeMap<>(tenants),
-                    PayloadSettings.of(
-                        payloads(set, results.getExecutionEnvironment().getConfiguration()))),
-                new AvroTypeInfo<>(ImageEvent.class))
-            .name("screen images");
-    if (uid != null) {
-      images.uid(uid);
-    }
+                    payloads));
     return new ScreenedStreams(
         images,
         images.getSideOutput(DiffusionOperator.FAILURES),
         images.getSideOutput(ScreeningFunction.REVIEW));
-  }
-
-  static Configuration payloads(Configuration set, ReadableConfig job) {
-    Configuration config = new Configuration();
-    PayloadOptions.ALL.forEach(option -> copy(option, set.contains(option) ? set : job, config));
-    return config;
-  }
-
-  private static <T> void copy(ConfigOption<T> option, ReadableConfig from, Configuration to) {
-    OptionValues.read(from, option, DiffusionException::new)
-        .ifPresent(value -> to.set(option, value));
   }
 }

@@ -7,7 +7,6 @@ package io.github.flinkdiffusion.ops.operator;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
-import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import java.util.ArrayList;
 import java.util.List;
@@ -16,12 +15,8 @@ import java.util.Objects;
 import org.apache.avro.specific.SpecificRecordBase;
 import org.apache.flink.annotation.Experimental;
 import org.apache.flink.configuration.ConfigOption;
-import org.apache.flink.configuration.Configuration;
-import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.streaming.api.datastream.DataStream;
-import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.jspecify.annotations.NullMarked;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Builds the operator that refuses requests with an image of a person, unless they name that
@@ -45,10 +40,9 @@ public final class InputConsent {
   /** The attribute, if no other is set. */
   public static final String ATTRIBUTE = "consent";
 
-  private final Configuration set = new Configuration();
+  private final ImageWork work = new ImageWork("consent to inputs");
   private final List<ScreenClassifier> classifiers = new ArrayList<>();
   private String attribute = ATTRIBUTE;
-  private @Nullable String uid;
 
   InputConsent() {}
 
@@ -81,13 +75,13 @@ public final class InputConsent {
    * @param <T> type of the value
    */
   public <T> InputConsent setOption(ConfigOption<T> option, T value) {
-    set.set(option, value);
+    work.setOption(option, value);
     return this;
   }
 
   /** The operator's identity in savepoints; it has no state. */
   public InputConsent uid(String operatorUid) {
-    uid = Objects.requireNonNull(operatorUid);
+    work.uid(operatorUid);
     return this;
   }
 
@@ -115,20 +109,9 @@ public final class InputConsent {
       throw new DiffusionException(
           "Consent is asked for without a classifier; expected one, at least (addClassifier)");
     }
-    SingleOutputStreamOperator<E> allowed =
-        requests
-            .process(
-                new ConsentFunction<E>(
-                    List.copyOf(classifiers),
-                    attribute,
-                    PayloadSettings.of(
-                        ImageScreening.payloads(
-                            set, requests.getExecutionEnvironment().getConfiguration()))),
-                new AvroTypeInfo<>(kind))
-            .name("consent to inputs");
-    if (uid != null) {
-      allowed.uid(uid);
-    }
-    return new RequestStreams<>(allowed, allowed.getSideOutput(DiffusionOperator.FAILURES));
+    return work.ofRequests(
+        requests,
+        kind,
+        payloads -> new ConsentFunction<>(List.copyOf(classifiers), attribute, payloads));
   }
 }

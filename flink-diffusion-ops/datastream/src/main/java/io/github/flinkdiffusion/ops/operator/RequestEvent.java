@@ -62,6 +62,11 @@ record RequestEvent(
         () -> EventCodec.imageTasks().encode(event));
   }
 
+  /** A prompt or an image task. */
+  static RequestEvent of(SpecificRecord event) {
+    return event instanceof PromptEvent prompt ? of(prompt) : of((ImageTaskEvent) event);
+  }
+
   private static String model(Map<String, String> parameters) {
     return parameters.getOrDefault(ModelList.PARAMETER, ModelList.DEFAULT);
   }

@@ -7,10 +7,9 @@ package io.github.flinkdiffusion.ops.operator;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
-import io.github.flinkdiffusion.connector.event.Original;
+import io.github.flinkdiffusion.connector.event.Originals;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
-import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
@@ -209,20 +208,6 @@ final class ScreeningFunction extends ProcessFunction<ImageEvent, ImageEvent> {
             .setMessage(message)
             .setAttributes(attributes(image, said))
             .setContext(image.getContext());
-    Original original = image.getOriginal();
-    if (original != null) {
-      failure
-          .setOriginal(original.getBytes())
-          .setOriginalSize(original.getSize())
-          .setOriginalSha256(original.getSha256());
-      RecordPosition origin = original.getOrigin();
-      if (origin != null) {
-        failure
-            .setTopic(origin.getTopic())
-            .setPartition(origin.getPartition())
-            .setOffset(origin.getOffset());
-      }
-    }
-    return failure.build();
+    return Originals.set(failure, image.getOriginal()).build();
   }
 }

@@ -6,16 +6,13 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
-import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import java.util.Objects;
 import org.apache.flink.annotation.Experimental;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.configuration.ConfigOption;
-import org.apache.flink.configuration.Configuration;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.jspecify.annotations.NullMarked;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Builds the operator that looks for the watermark in images, such as those that come back from
@@ -32,10 +29,9 @@ import org.jspecify.annotations.Nullable;
 @NullMarked
 @Experimental
 public final class WatermarkDetection {
-  private final Configuration set = new Configuration();
+  private final ImageWork work = new ImageWork("watermarks of images");
   private final String keyFile;
   private boolean allScales;
-  private @Nullable String uid;
 
   WatermarkDetection(String keyFile) {
     this.keyFile = Objects.requireNonNull(keyFile);
@@ -56,32 +52,21 @@ public final class WatermarkDetection {
    * @param <T> type of the value
    */
   public <T> WatermarkDetection setOption(ConfigOption<T> option, T value) {
-    set.set(option, value);
+    work.setOption(option, value);
     return this;
   }
 
   /** The operator's identity in savepoints; it has no state. */
   public WatermarkDetection uid(String operatorUid) {
-    uid = Objects.requireNonNull(operatorUid);
+    work.uid(operatorUid);
     return this;
   }
 
   /** Adds the operator to the job. */
   public SingleOutputStreamOperator<WatermarkReading> apply(DataStream<ImageEvent> images) {
-    SingleOutputStreamOperator<WatermarkReading> readings =
-        images
-            .flatMap(
-                new WatermarkDetector(
-                    keyFile,
-                    allScales,
-                    PayloadSettings.of(
-                        ImageScreening.payloads(
-                            set, images.getExecutionEnvironment().getConfiguration()))),
-                TypeInformation.of(WatermarkReading.class))
-            .name("watermarks of images");
-    if (uid != null) {
-      readings.uid(uid);
-    }
-    return readings;
+    return work.named(
+        images.flatMap(
+            new WatermarkDetector(keyFile, allScales, work.payloads(images)),
+            TypeInformation.of(WatermarkReading.class)));
   }
 }
