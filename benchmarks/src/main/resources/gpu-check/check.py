@@ -7,6 +7,9 @@
 
 It needs Python and torch, and the pack that it lies in (benchmarks/gpu-check pack). Each section is a process of its own,
 so that one that crashes, hangs or breaks the GPU's context takes no other with it.
+
+It is one long file on purpose: it is copied to a rented machine and runs there without anything of this project, and a section
+starts the same file again.
 """
 
 import argparse
