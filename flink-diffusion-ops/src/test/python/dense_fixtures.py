@@ -15,7 +15,7 @@ from diffusers import MarigoldDepthPipeline, MarigoldNormalsPipeline
 
 import tiny_models as tiny
 from fixture_tools import FIXTURES, configure_torch, fresh_folder
-from pipeline_fixtures import Runs, painting, save, scheduler_of, tokenizer_at
+from pipeline_runs import Runs, painting, save, scheduler_of, tokenizer_at
 
 # As in prs-eth/marigold-depth-v1-1: no noise is left at the first step.
 DDIM_SCHEDULER = {

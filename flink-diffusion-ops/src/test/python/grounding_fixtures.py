@@ -18,7 +18,8 @@ from diffusers import StableDiffusionGLIGENPipeline
 import tiny_models as tiny
 from fixture_tools import FIXTURES, configure_torch, fresh_folder, write_json
 from network_goldens import make_goldens
-from pipeline_fixtures import NEGATIVE, PROMPT, Runs, let_layers_be_skipped, save, scheduler_of, tokenizer_at
+from pipeline_fixtures import NEGATIVE, PROMPT, let_layers_be_skipped
+from pipeline_runs import Runs, save, scheduler_of, tokenizer_at
 from text_to_image_fixtures import SD1_SCHEDULER
 
 APPLE = {"phrase": "a red apple", "box": [0.1, 0.15, 0.45, 0.6]}

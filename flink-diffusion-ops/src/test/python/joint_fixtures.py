@@ -41,13 +41,13 @@ from diffusers import (  # noqa: E402
 )
 from transformers import CLIPTextModelWithProjection, T5Config, T5EncoderModel, T5Tokenizer  # noqa: E402
 
-import pipeline_fixtures  # noqa: E402
+import pipeline_runs  # noqa: E402
 import tiny_models as tiny  # noqa: E402
 from fixture_tools import FIXTURES, Goldens, configure_torch, fresh_folder, randomize, rewrite_weights, round_to_half, scale, seeded, store_half, write_json  # noqa: E402
-from pipeline_fixtures import Runs, hole, painting, tokenizer_at  # noqa: E402
+from pipeline_runs import Runs, hole, painting, tokenizer_at  # noqa: E402
 
 for each in (FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler, FlowMatchLCMScheduler):
-    pipeline_fixtures.SCHEDULERS[each.__name__] = each
+    pipeline_runs.SCHEDULERS[each.__name__] = each
 
 PROMPT = "a red apple on a wooden table"
 LONGER = "a photo of an astronaut riding a horse on mars, highly detailed, trending on artstation, cinematic lighting, near the sea at night"
@@ -116,17 +116,17 @@ def saved(folder, pipe, tokenizers):
 @contextlib.contextmanager
 def drawing_from_the_request():
     """FlowMatchLCMScheduler's noise from the request's generator, which these pipelines do not hand on: it would be torch's global one."""
-    module, seeding, last = diffusers.schedulers.scheduling_flow_match_lcm, pipeline_fixtures.seeded, []
+    module, seeding, last = diffusers.schedulers.scheduling_flow_match_lcm, pipeline_runs.seeded, []
 
     def recorded(seed):
         last[:] = [seeding(seed)]
         return last[0]
 
     draw = module.randn_tensor
-    pipeline_fixtures.seeded = recorded
+    pipeline_runs.seeded = recorded
     module.randn_tensor = lambda shape, generator=None, **options: draw(shape, generator=generator or last[0], **options)
     yield
-    pipeline_fixtures.seeded, module.randn_tensor = seeding, draw
+    pipeline_runs.seeded, module.randn_tensor = seeding, draw
 
 
 class Family:

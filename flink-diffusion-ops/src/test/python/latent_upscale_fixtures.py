@@ -15,7 +15,8 @@ from diffusers import StableDiffusionLatentUpscalePipeline
 import tiny_models as tiny
 from fixture_tools import FIXTURES, configure_torch, fresh_folder
 from grounding_fixtures import name_in
-from pipeline_fixtures import NEGATIVE, PROMPT, Runs, painting, save, scheduler_of, tokenizer_at
+from pipeline_fixtures import NEGATIVE, PROMPT
+from pipeline_runs import Runs, painting, save, scheduler_of, tokenizer_at
 
 FOLDER = "tiny-latent-upscaler"
 # As in stabilityai/sd-x2-latent-upscaler: keys of another class, and a prediction type by the name that this class alone knows.

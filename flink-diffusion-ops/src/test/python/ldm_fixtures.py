@@ -16,7 +16,7 @@ import tiny_models as tiny
 from fixture_tools import FIXTURES, configure_torch, fresh_folder
 from grounding_fixtures import name_in
 from network_goldens import require_clear_choice
-from pipeline_fixtures import Runs, save, scheduler_of
+from pipeline_runs import Runs, save, scheduler_of
 
 FOLDER = "tiny-ldm"
 # As in CompVis/ldm-celebahq-256.

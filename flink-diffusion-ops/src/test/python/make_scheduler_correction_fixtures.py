@@ -28,7 +28,7 @@ from diffusers.utils import logging as diffusers_logging
 from PIL import Image
 
 from fixture_tools import FIXTURES, configure_torch
-from pipeline_fixtures import hole, painting
+from pipeline_runs import hole, painting
 
 OUT = FIXTURES.parent / "scheduler" / "corrections.json"
 STRIDE = 23

@@ -24,7 +24,8 @@ from transformers import CLIPImageProcessor, GPT2Tokenizer
 
 import tiny_models as tiny
 from fixture_tools import FIXTURES, Goldens, configure_torch, fresh_folder, randomize, round_to_half, seeded, store_half, write_json, write_tensors
-from pipeline_fixtures import PROMPT, Draws, note_steps, painting, raster, save, tokenizer_at
+from pipeline_fixtures import PROMPT
+from pipeline_runs import Draws, note_steps, painting, raster, save, tokenizer_at
 from tiny_tokenizer import byte_alphabet
 
 # As in thu-ml/unidiffuser-v1.

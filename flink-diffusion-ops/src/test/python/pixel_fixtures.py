@@ -20,7 +20,7 @@ from diffusers import ConsistencyModelPipeline, RePaintPipeline, ScoreSdeVePipel
 
 import tiny_models as tiny
 from fixture_tools import FIXTURES, configure_torch, fresh_folder, seeded
-from pipeline_fixtures import SCHEDULERS, Draws, Runs, hole, painting, save, scheduler_of
+from pipeline_runs import SCHEDULERS, Draws, Runs, hole, painting, save, scheduler_of
 
 CONSISTENCY = {"_class_name": "CMStochasticIterativeScheduler", "num_train_timesteps": 40, "clip_denoised": True, "s_noise": 1.0}
 REPAINT = {"_class_name": "RePaintScheduler", "num_train_timesteps": 1000, "beta_schedule": "linear", "clip_sample": True}

@@ -23,7 +23,8 @@ from pathlib import Path
 from fixture_tools import FIXTURES
 from folder_bases import CLASSES, DDIM, EULER, SD, Folder, kind_of
 from folder_cases import configure, pack
-from random_draws import ABSENT, SCHEDULER_DRAW, change, change_files, change_index, change_names, change_request, change_schedulers, change_shapes, drop_size, listed
+from listed_differences import listed
+from random_draws import ABSENT, SCHEDULER_DRAW, change, change_files, change_index, change_names, change_request, change_schedulers, change_shapes, drop_size
 from random_scheduler_cases import require_unchanged
 
 FIXTURE = FIXTURES.parent / "folders" / "random.json.gz"

@@ -28,7 +28,7 @@ import diffusers
 import numpy as np
 import torch
 
-from make_scheduler_fixtures import ExactFunctions, b64, own_rounding, run
+from scheduler_runs import ExactFunctions, b64, own_rounding, run
 
 # Add new classes to the end, and a draw that has them.
 CLASSES = [

@@ -57,11 +57,11 @@ from transformers import (  # noqa: E402
     T5Tokenizer,
 )
 
-import pipeline_fixtures  # noqa: E402
+import pipeline_runs  # noqa: E402
 from fixture_tools import FIXTURES, Goldens, configure_torch, fresh_folder, randomize, round_to_half, scale, seeded, store_half, write_json  # noqa: E402
-from pipeline_fixtures import Runs, hole, painting  # noqa: E402
+from pipeline_runs import Runs, hole, painting  # noqa: E402
 
-pipeline_fixtures.SCHEDULERS[FlowMatchEulerDiscreteScheduler.__name__] = FlowMatchEulerDiscreteScheduler
+pipeline_runs.SCHEDULERS[FlowMatchEulerDiscreteScheduler.__name__] = FlowMatchEulerDiscreteScheduler
 
 TEXT = (
     "a photo of an astronaut riding a horse on mars with red green blue apples and a golden dragon on a wooden table near the sea "

@@ -28,7 +28,8 @@ from transformers import CLIPTextModelWithProjection
 
 import tiny_models as tiny
 from fixture_tools import FIXTURES, configure_torch, fresh_folder
-from pipeline_fixtures import NEGATIVE, PROMPT, SDXL_SCHEDULER, Runs, hole, painting, save, scheduler_of, tokenizer_at
+from pipeline_fixtures import NEGATIVE, PROMPT, SDXL_SCHEDULER
+from pipeline_runs import Runs, hole, painting, save, scheduler_of, tokenizer_at
 
 SIZE = dict(height=64, width=64)
 
