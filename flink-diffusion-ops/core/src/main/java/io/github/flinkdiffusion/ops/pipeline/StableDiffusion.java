@@ -4,25 +4,17 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
-import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.ControlledUNet;
-import io.github.flinkdiffusion.ops.network.IpAdapters;
-import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
-import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
-import java.util.function.Function;
-import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /**
  * The Stable Diffusion family as diffusers' pipelines for 1.x and 2.x, XL, and latent consistency
@@ -43,129 +35,10 @@ import java.util.stream.Stream;
  */
 final class StableDiffusion implements LatentTask {
 
-  /** A default that depends on what else was asked for. */
-  private record Choice(String description, Function<Arguments, Double> value) {}
-
-  /**
-   * What the families differ in beside their conditioning.
-   *
-   * @param name diffusers' class for a text alone
-   * @param sampleSize the latent's side where the network's config does not say
-   * @param correctsSampleSize whether a size that early versions wrote too small is corrected
-   * @param paints whether a part of a picture can be made anew and a picture inverted
-   * @param spreadsStrength whether all steps are made at any strength, over a shorter schedule;
-   *     else steps are left out
-   * @param statistics whether the latents' mean and deviation that the autoencoder's config may
-   *     have count
-   * @param control the weight of ControlNets, the strength and the guidance with them; null where
-   *     they are not taken
-   * @param corrections what diffusers' pipelines without a mask change in the scheduler's config
-   * @param maskedCorrections what its pipeline with a mask changes
-   */
-  private record Family(
-      String name,
-      int sampleSize,
-      boolean correctsSampleSize,
-      long steps,
-      Choice guidance,
-      Choice strength,
-      boolean paints,
-      boolean spreadsStrength,
-      boolean statistics,
-      Choice control,
-      SchedulerCorrections corrections,
-      SchedulerCorrections maskedCorrections) {
-
-    /** The reference's pipelines with ControlNets or T2I-Adapters change nothing. */
-    SchedulerCorrections corrections(GenerationRequest request) {
-      if (Control.isIn(request.arguments()) || T2IAdapters.isIn(request.arguments())) {
-        return SchedulerCorrections.NONE;
-      }
-      return request.get(Parameters.MASK) == null ? corrections : maskedCorrections;
-    }
-  }
-
-  private static final Family STABLE_DIFFUSION =
-      new Family(
-          "StableDiffusionPipeline",
-          64,
-          true,
-          50,
-          new Choice("7.5", asked -> 7.5),
-          new Choice(
-              "1 with a mask or a sourcePrompt, 0.8 with an image alone",
-              asked -> strength(asked, 1.0, 0.8)),
-          true,
-          false,
-          false,
-          new Choice(
-              "1, 0.8 with an image, 0.5 with a mask", asked -> weight(asked, 1.0, 0.8, 0.5)),
-          SchedulerCorrections.IMAGES,
-          SchedulerCorrections.INPAINTING);
-
-  private static final Family XL =
-      new Family(
-          "StableDiffusionXLPipeline",
-          128,
-          false,
-          50,
-          new Choice(
-              "5.0, 7.5 with a mask and no controlImage",
-              asked -> asked.has(Parameters.MASK) && !Control.isIn(asked) ? 7.5 : 5.0),
-          new Choice(
-              "0.9999 with a mask, 1 with a sourcePrompt, 0.8 with an image and a controlImage, 0.3"
-                  + " with an image alone",
-              asked -> strength(asked, 0.9999, Control.isIn(asked) ? 0.8 : 0.3)),
-          true,
-          false,
-          true,
-          new Choice("1, 0.8 with an image", asked -> weight(asked, 1.0, 0.8, 1.0)),
-          SchedulerCorrections.NONE,
-          SchedulerCorrections.NONE);
-
-  private static final Family LATENT_CONSISTENCY =
-      new Family(
-          "LatentConsistencyModelPipeline",
-          64,
-          false,
-          4,
-          new Choice("8.5", asked -> 8.5),
-          new Choice("0.8 with an image", asked -> strength(asked, 1.0, 0.8)),
-          false,
-          true,
-          false,
-          null,
-          SchedulerCorrections.NONE,
-          SchedulerCorrections.NONE);
-
-  private static Double weight(Arguments asked, double text, double image, double mask) {
-    return asked.has(Parameters.MASK) ? mask : asked.has(Parameters.IMAGE) ? image : text;
-  }
-
-  private static Double strength(Arguments asked, double masked, double alone) {
-    if (asked.has(Parameters.MASK)) {
-      return masked;
-    }
-    if (asked.has(Parameters.SOURCE_PROMPT)) {
-      return 1.0;
-    }
-    return asked.has(Parameters.IMAGE) ? alone : null;
-  }
-
-  private static final String IP_ADAPTERS = "diffusion.model.ip-adapters";
-  private static final String CACHE = "diffusion.cache.interval";
-  private static final String LORAS = "diffusion.loras.allowed";
-  private static final String INNER = "diffusion.unet-guidance.enabled";
-
-  private final Family family;
+  private final StableDiffusionFamily family;
   private final Parts parts;
   private final Conditioning conditioning;
-  private final Optional<Control> control;
-  private final Optional<T2IAdapters> features;
-  private final Optional<ImagePrompts> imagePrompts;
-  private final Optional<Adapters> adapters;
-  private final Optional<InnerGuidance> inner;
-
+  private final UNetExtras extras;
   private final SideLimits sides;
 
   /** Whether the network itself takes the mask and the masked picture. */
@@ -173,7 +46,7 @@ final class StableDiffusion implements LatentTask {
 
   private StableDiffusion(
       Components components,
-      Family family,
+      StableDiffusionFamily family,
       Config config,
       UNet2DConditionConfig unet,
       OpenConditioning conditioned) {
@@ -183,49 +56,10 @@ final class StableDiffusion implements LatentTask {
         family.statistics()
             ? Autoencoder.openWithStatistics(components)
             : Autoencoder.open(components);
-    this.control =
-        family.control() == null
-            ? Optional.empty()
-            : Control.open(components, unet, autoencoder.format().scaleFactor());
-    this.features =
-        family == LATENT_CONSISTENCY
-            ? Optional.empty()
-            : T2IAdapters.open(components, unet, autoencoder.format().scaleFactor(), family == XL);
-    if (control.isPresent() && features.isPresent()) {
-      throw components
-          .folder()
-          .config()
-          .unsupported("adapter", "T2IAdapter", "none in a model with a ControlNet");
-    }
-    this.imagePrompts = ImagePrompts.open(components, unet);
-    // With these nothing is cached; what the settings ask for is refused then.
-    boolean shared = control.isPresent() || features.isPresent() || imagePrompts.isPresent();
-    Optional<Caching> caching = shared ? Optional.empty() : components.caching();
-    Optional<AdapterSettings> named =
-        shared || caching.isPresent() ? Optional.empty() : components.adapters();
-    this.inner =
-        shared || caching.isPresent()
-            ? Optional.empty()
-            : InnerGuidance.open(components, config, unet, family != LATENT_CONSISTENCY);
-    UNet2DCondition network = new UNet2DCondition(unet);
-    Graph graph = inner.isPresent() ? network.guidedGraph() : network.graph();
-    this.adapters =
-        named.map(
-            each ->
-                Adapters.open(
-                    each,
-                    components,
-                    "unet",
-                    graph,
-                    inner.isPresent()
-                        ? List.of(UNet2DCondition.FORWARD, UNet2DCondition.GUIDED)
-                        : List.of(UNet2DCondition.FORWARD),
-                    textEncoders(components.folder())));
-    this.conditioning = conditioned.open(components, config, unet, adapters);
-    Denoiser denoiser =
-        shared
-            ? SharedUNet.load(components, unet, conditioning, control, features, imagePrompts)
-            : denoiser(components, unet, graph, conditioning);
+    this.extras =
+        new UNetExtras(components, family, config, unet, autoencoder.format().scaleFactor());
+    this.conditioning = conditioned.open(components, config, unet, extras.adapters());
+    Denoiser denoiser = extras.denoiser(components, conditioning);
     int latentChannels = autoencoder.format().latentChannels();
     this.knowsMask = family.paints() && unet.inChannels() == 2 * latentChannels + 1;
     UNetConditions.channels(config, unet, autoencoder, knowsMask ? latentChannels + 1 : 0);
@@ -239,23 +73,23 @@ final class StableDiffusion implements LatentTask {
     long width = (long) size.width() * factor;
     long height = (long) size.height() * factor;
     String sizeText =
-        features.isPresent()
+        extras.features().isPresent()
             ? "the image's or adapterImage's, or "
-            : control.isEmpty() ? "the image's, or " : "the image's or controlImage's, or ";
+            : extras.control().isEmpty()
+                ? "the image's, or "
+                : "the image's or controlImage's, or ";
     Signature signature =
         conditioning.describe(
             plans
                 .listing(
-                    controlled(
+                    extras
+                        .controlled(
                             images(
-                                elsewhere(
-                                    lessWork(
+                                extras.elsewhere(
+                                    extras.lessWork(
                                         Variation.describeSeeds(
                                             Signature.of(family.name())
-                                                .required(Parameters.PROMPT)),
-                                        caching),
-                                    unet,
-                                    caching)))
+                                                .required(Parameters.PROMPT))))))
                         .withDefault(
                             Parameters.STRENGTH,
                             family.strength().description(),
@@ -292,86 +126,6 @@ final class StableDiffusion implements LatentTask {
         Optional<Adapters> adapters);
   }
 
-  private static Set<String> textEncoders(ModelFolder folder) {
-    return Stream.of("text_encoder", "text_encoder_2")
-        .filter(folder::has)
-        .collect(Collectors.toSet());
-  }
-
-  private Denoiser denoiser(
-      Components components, UNet2DConditionConfig config, Graph graph, Conditioning conditioning) {
-    if (components.caching().isEmpty()) {
-      Denoiser plain = Denoiser.of(components.load("unet", graph), conditioning.inputs());
-      Denoiser guided = inner.map(each -> each.on(plain)).orElse(plain);
-      return adapters.map(each -> each.on(guided)).orElse(guided);
-    }
-    return components.cachingDenoiser(
-        "unet", new UNet2DCondition(config), "layers_per_block", conditioning.inputs());
-  }
-
-  private Signature lessWork(Signature signature, Optional<Caching> caching) {
-    Signature guided =
-        family == LATENT_CONSISTENCY ? signature : signature.optional(Parameters.GUIDANCE_INTERVAL);
-    if (adapters.isPresent()) {
-      guided = guided.optional(Parameters.LORAS);
-    }
-    if (inner.isPresent()) {
-      guided = inner.get().describe(guided);
-    }
-    Signature all = guided;
-    return caching
-        .map(each -> all.withDefault(Parameters.CACHE_INTERVAL, (long) each.interval()))
-        .orElse(all);
-  }
-
-  /** Names the job's options that would let requests have more, as far as they go together. */
-  private Signature elsewhere(
-      Signature signature, UNet2DConditionConfig unet, Optional<Caching> caching) {
-    boolean shown = imagePrompts.isPresent();
-    boolean caches = caching.isPresent();
-    boolean adapts = adapters.isPresent();
-    boolean guides = inner.isPresent();
-    Signature all = signature;
-    if (!shown && IpAdapters.takesAny(unet)) {
-      all =
-          all.elsewhere(
-              job(IP_ADAPTERS, caches ? CACHE : "", adapts ? LORAS : "", guides ? INNER : ""),
-              ImagePrompts.PARAMETERS);
-    }
-    if (control.isPresent() || features.isPresent()) {
-      return all;
-    }
-    String images = shown ? IP_ADAPTERS : "";
-    if (!caches) {
-      all =
-          all.elsewhere(
-              job(CACHE, images, adapts ? LORAS : "", guides ? INNER : ""),
-              List.of(Parameters.CACHE_INTERVAL));
-    }
-    if (!adapts) {
-      all = all.elsewhere(job(LORAS, images, caches ? CACHE : ""), List.of(Parameters.LORAS));
-    }
-    return guides
-        ? all
-        : InnerGuidance.describeWithout(
-            all, unet, family != LATENT_CONSISTENCY, job(INNER, images, caches ? CACHE : ""));
-  }
-
-  private static String job(String option, String... without) {
-    List<String> those = Stream.of(without).filter(each -> !each.isEmpty()).toList();
-    return "the option "
-        + option
-        + (those.isEmpty() ? "" : " and without " + String.join(" and ", those));
-  }
-
-  private Signature controlled(Signature signature) {
-    Signature featured = features.map(each -> each.describe(signature)).orElse(signature);
-    Signature shown = imagePrompts.map(each -> each.describe(featured)).orElse(featured);
-    return control.isEmpty()
-        ? shown
-        : control.get().describe(shown, family.control().description(), family.control().value());
-  }
-
   private Signature images(Signature signature) {
     if (!family.paints()) {
       return signature.optional(Parameters.IMAGE).optional(Parameters.TILE_TOP_LEFT);
@@ -396,7 +150,8 @@ final class StableDiffusion implements LatentTask {
   static Task open(Components components) {
     Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
-    return new StableDiffusion(components, STABLE_DIFFUSION, config, unet, TextConditioning::open);
+    return new StableDiffusion(
+        components, StableDiffusionFamily.STABLE_DIFFUSION, config, unet, TextConditioning::open);
   }
 
   /** Stable Diffusion 1.x and 2.x of a model that must have a ControlNet. */
@@ -433,7 +188,8 @@ final class StableDiffusion implements LatentTask {
   static Task openXl(Components components) {
     Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
-    return new StableDiffusion(components, XL, config, unet, XlConditioning::open);
+    return new StableDiffusion(
+        components, StableDiffusionFamily.XL, config, unet, XlConditioning::open);
   }
 
   /** Latent consistency models distilled from Stable Diffusion 1.x. */
@@ -447,7 +203,7 @@ final class StableDiffusion implements LatentTask {
           "a number: latent consistency models take the guidance scale as an input");
     }
     return new StableDiffusion(
-        components, LATENT_CONSISTENCY, config, unet, TextConditioning::open);
+        components, StableDiffusionFamily.LATENT_CONSISTENCY, config, unet, TextConditioning::open);
   }
 
   @Override
@@ -457,15 +213,15 @@ final class StableDiffusion implements LatentTask {
 
   @Override
   public GenerationRequest check(GenerationRequest asked) {
-    GenerationRequest moved = PromptLoras.moved(asked, adapters.isPresent());
-    GenerationRequest request = adapters.map(each -> each.check(moved)).orElse(moved);
+    GenerationRequest moved = PromptLoras.moved(asked, extras.adapters().isPresent());
+    GenerationRequest request = extras.adapters().map(each -> each.check(moved)).orElse(moved);
     sides.check(request);
     Variation.check(request);
-    inner.ifPresent(each -> each.check(request));
+    extras.inner().ifPresent(each -> each.check(request));
     conditioning.check(request, this::calls);
-    control.ifPresent(each -> each.check(request));
-    features.ifPresent(each -> each.check(request));
-    imagePrompts.ifPresent(each -> each.check(request));
+    extras.control().ifPresent(each -> each.check(request));
+    extras.features().ifPresent(each -> each.check(request));
+    extras.imagePrompts().ifPresent(each -> each.check(request));
     Raster image = request.get(Parameters.IMAGE);
     Raster mask = request.get(Parameters.MASK);
     if (image == null) {
@@ -555,12 +311,9 @@ final class StableDiffusion implements LatentTask {
           inverted(request)
               ? invert(request, encoded.get(i), sources.next(), moments.next())
               : begin(request, encoded.get(i), moments, noises.get(i));
-      Beginning featured = features.isPresent() ? features.get().of(request, beginning) : beginning;
-      Beginning controlled = control.isPresent() ? control.get().of(request, featured) : featured;
-      Beginning guided = inner.isPresent() ? inner.get().of(request, controlled) : controlled;
-      beginnings.add(adapters.isPresent() ? adapters.get().of(request, guided) : guided);
+      beginnings.add(extras.of(request, beginning));
     }
-    return imagePrompts.isPresent() ? imagePrompts.get().of(requests, beginnings) : beginnings;
+    return extras.imagePrompts().map(each -> each.of(requests, beginnings)).orElse(beginnings);
   }
 
   private Beginning begin(
@@ -634,7 +387,7 @@ final class StableDiffusion implements LatentTask {
 
   @Override
   public long rowBytes(GenerationRequest request) {
-    return adapters.map(each -> each.rowBytes(request)).orElse(0L);
+    return extras.adapters().map(each -> each.rowBytes(request)).orElse(0L);
   }
 
   @Override
