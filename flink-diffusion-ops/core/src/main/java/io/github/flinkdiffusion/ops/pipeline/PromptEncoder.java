@@ -4,13 +4,7 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
-import io.github.flinkdiffusion.ops.engine.HostTensor;
-import io.github.flinkdiffusion.ops.engine.Network;
-import io.github.flinkdiffusion.ops.engine.Tensor;
 import io.github.flinkdiffusion.ops.graph.Graph;
-import io.github.flinkdiffusion.ops.graph.Method;
-import io.github.flinkdiffusion.ops.graph.Op;
-import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
 import io.github.flinkdiffusion.ops.network.ClipTextProjection;
@@ -23,6 +17,7 @@ import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -45,42 +40,14 @@ final class PromptEncoder {
   /** Texts of a call of {@link #encodeEnds}. */
   private static final int TOGETHER = 12;
 
-  /** Numbers of LoRAs' factors in a call; a single row may have more. */
-  private static final int MOST_FACTORS = 1 << 24;
-
-  /** Of methods that take a mask. */
-  private static final String MASKED = "_masked";
-
-  /** Added to a score that must not count; also a number of 16 bits. */
-  private static final float UNSEEN = -10_000;
-
   /** Tokens of {@link #encodeEmpty}. */
   static final int EMPTY_LENGTH = 2;
 
-  /** What a pipeline takes of a text encoder, before a request leaves out layers. */
-  private enum Taken {
-    /** The last layer's states, with the final norm. */
-    NORMED,
-    /** The last layer's states without it, and with it that of the text's end. */
-    OUTERMOST_AND_END,
-    /** The states of the layer before, without it. */
-    INNER,
-    /** Those, and the projected state of the text's end, of one run. */
-    INNER_AND_POOLED
-  }
-
   private final ClipTokenizer tokenizer;
-  private final Network network;
+  private final ClipCalls calls;
   private final ClipTextConfig config;
   private final int hiddenSize;
 
-  /** How many layers may be left out: those before the one whose states are taken. */
-  private final int layers;
-
-  /** Size of the projected state of a text's end; 0 where it is not asked for. */
-  private final int pooledSize;
-
-  private final Taken taken;
   private final Optional<AdaptedLayers> adapted;
   private final Map<Prompt, PromptEncoding> kept =
       new LinkedHashMap<>(16, 0.75f, true) {
@@ -94,41 +61,44 @@ final class PromptEncoder {
 
   private PromptEncoder(
       ClipTokenizer tokenizer,
-      Network network,
+      ClipCalls calls,
       ClipTextConfig config,
-      Taken taken,
       Optional<AdaptedLayers> adapted) {
     this.tokenizer = tokenizer;
-    this.network = network;
+    this.calls = calls;
     this.config = config;
     this.hiddenSize = config.hiddenSize();
-    boolean outermost = taken == Taken.NORMED || taken == Taken.OUTERMOST_AND_END;
-    this.layers = outermost ? config.layers() : config.layers() - 1;
-    this.pooledSize =
-        switch (taken) {
-          case NORMED, INNER -> 0;
-          case OUTERMOST_AND_END -> config.hiddenSize();
-          case INNER_AND_POOLED -> config.projectionSize();
-        };
-    this.taken = taken;
     this.adapted = adapted;
   }
 
   /** The components {@code tokenizer} and {@code text_encoder}, as Stable Diffusion takes them. */
   static PromptEncoder open(Components components) {
     return open(
-        components, false, Optional.empty(), "tokenizer", "text_encoder", Taken.NORMED, PLAIN);
+        components,
+        false,
+        Optional.empty(),
+        "tokenizer",
+        "text_encoder",
+        ClipCalls.Taken.NORMED,
+        PLAIN);
   }
 
   /** The same, of requests that may name LoRAs and write in another language than plain. */
   static PromptEncoder open(Components components, Optional<Adapters> adapters) {
-    return open(components, true, adapters, "tokenizer", "text_encoder", Taken.NORMED, PLAIN);
+    return open(
+        components, true, adapters, "tokenizer", "text_encoder", ClipCalls.Taken.NORMED, PLAIN);
   }
 
   /** Another tokenizer with {@code text_encoder}, whose last states are taken, as UniDiffuser. */
   static PromptEncoder open(Components components, String tokenizerName) {
     return open(
-        components, false, Optional.empty(), tokenizerName, "text_encoder", Taken.NORMED, PLAIN);
+        components,
+        false,
+        Optional.empty(),
+        tokenizerName,
+        "text_encoder",
+        ClipCalls.Taken.NORMED,
+        PLAIN);
   }
 
   /**
@@ -141,14 +111,21 @@ final class PromptEncoder {
         Optional.empty(),
         "tokenizer",
         "text_encoder",
-        Taken.OUTERMOST_AND_END,
+        ClipCalls.Taken.OUTERMOST_AND_END,
         PLAIN);
   }
 
   /** The components {@code tokenizer} and {@code text_encoder}, as SDXL takes them. */
   static PromptEncoder openInner(Components components, Optional<Adapters> adapters) {
     return open(
-        components, true, adapters, "tokenizer", "text_encoder", Taken.INNER, PLAIN, PROJECTING);
+        components,
+        true,
+        adapters,
+        "tokenizer",
+        "text_encoder",
+        ClipCalls.Taken.INNER,
+        PLAIN,
+        PROJECTING);
   }
 
   /** The components {@code tokenizer_2} and {@code text_encoder_2}, as SDXL takes them. */
@@ -164,7 +141,7 @@ final class PromptEncoder {
         adapters,
         "tokenizer_2",
         "text_encoder_2",
-        Taken.INNER_AND_POOLED,
+        ClipCalls.Taken.INNER_AND_POOLED,
         PROJECTING);
   }
 
@@ -177,7 +154,7 @@ final class PromptEncoder {
         Optional.empty(),
         tokenizerName,
         name,
-        Taken.INNER_AND_POOLED,
+        ClipCalls.Taken.INNER_AND_POOLED,
         PROJECTING);
   }
 
@@ -187,12 +164,12 @@ final class PromptEncoder {
       Optional<Adapters> adapters,
       String tokenizerName,
       String name,
-      Taken taken,
+      ClipCalls.Taken taken,
       String... classes) {
     components.requireClass(tokenizerName, "CLIPTokenizer", "CLIPTokenizerFast");
     ClipTokenizer tokenizer = ClipTokenizer.load(components.folder().component(tokenizerName));
     Config json = ClipTextConfig.section(components.config(name, classes));
-    if (taken == Taken.NORMED && json.flag("use_attention_mask", false)) {
+    if (taken == ClipCalls.Taken.NORMED && json.flag("use_attention_mask", false)) {
       throw json.unsupported(
           "use_attention_mask", true, "false (the network sees the padding, as CLIP was trained)");
     }
@@ -211,20 +188,14 @@ final class PromptEncoder {
           "at least the tokenizer's, " + tokenizer.vocabularySize());
     }
     Graph graph =
-        taken == Taken.INNER_AND_POOLED
+        taken == ClipCalls.Taken.INNER_AND_POOLED
             ? new ClipTextProjection(config).graph(tokenizer.maxLength())
             : new ClipText(config).graph(tokenizer.maxLength());
-    List<String> methods = new ArrayList<>();
-    if (taken == Taken.NORMED) {
-      methods.add(ClipText.FORWARD);
-    }
-    methods.add(layersMethod(taken));
-    if (languages) {
-      addMasked(graph, layersMethod(taken));
-      methods.add(layersMethod(taken) + MASKED);
-    }
+    List<String> methods = ClipCalls.methods(graph, taken, languages);
     Optional<AdaptedLayers> adapted = adapters.flatMap(each -> each.layers(name, graph, methods));
-    return new PromptEncoder(tokenizer, components.load(name, graph), config, taken, adapted);
+    ClipCalls calls =
+        new ClipCalls(components.load(name, graph), config, tokenizer.maxLength(), taken, adapted);
+    return new PromptEncoder(tokenizer, calls, config, adapted);
   }
 
   /** Tokens of every encoding. */
@@ -239,7 +210,7 @@ final class PromptEncoder {
 
   /** Size of an encoding's pooled state. */
   int pooledSize() {
-    return pooledSize;
+    return calls.pooledSize();
   }
 
   /** One encoding as the denoising network's context. */
@@ -254,10 +225,10 @@ final class PromptEncoder {
    */
   void checkClipSkip(GenerationRequest request) {
     Long clipSkip = request.get(Parameters.CLIP_SKIP);
-    if (clipSkip != null && clipSkip > layers) {
+    if (clipSkip != null && clipSkip > calls.layers()) {
       throw new InvalidRequestException(
           "clipSkip is %d; the text encoder has %d layers that can be left out."
-              .formatted(clipSkip, layers));
+              .formatted(clipSkip, calls.layers()));
     }
   }
 
@@ -306,7 +277,7 @@ final class PromptEncoder {
    */
   Map<Prompt, PromptEncoding> encodeSkipping(Collection<Prompt> prompts) {
     Map<Prompt, PromptEncoding> done = new LinkedHashMap<>();
-    Map<Kind, Map<Prompt, Part>> missing = new LinkedHashMap<>();
+    Map<ClipCalls.Kind, Map<Prompt, Part>> missing = new LinkedHashMap<>();
     for (Prompt asked : prompts) {
       Prompt prompt = own(asked);
       PromptEncoding known = kept.get(prompt);
@@ -337,11 +308,8 @@ final class PromptEncoder {
   private static final PromptEncoding NOT_YET =
       new PromptEncoding(new float[0], new float[0], false);
 
-  /** Prompts that can share a call. */
-  private record Kind(boolean skipping, boolean adapted, boolean masked) {}
-
-  private Kind kind(Prompt prompt, Part part) {
-    return new Kind(
+  private ClipCalls.Kind kind(Prompt prompt, Part part) {
+    return new ClipCalls.Kind(
         prompt.clipSkip() > 0,
         !prompt.loras().isEmpty(),
         part.rows().stream().anyMatch(row -> row.hidden().isPresent()));
@@ -363,7 +331,7 @@ final class PromptEncoder {
    */
   Size size(Prompt prompt) {
     if (prompt.language() == PromptLanguage.COMPEL) {
-      CompelTexts texts = new CompelTexts(tokenizer, prompt.text(), pooledSize > 0);
+      CompelTexts texts = new CompelTexts(tokenizer, prompt.text(), calls.pooledSize() > 0);
       return new Size(texts.rows().size(), texts.chunks());
     }
     int chunks = part(prompt).rows().size();
@@ -387,12 +355,12 @@ final class PromptEncoder {
       }
       case A1111 -> part(PromptChunks.of(tokenizer, Attention.parse(prompt.text())), false);
       case COMPEL -> {
-        CompelTexts texts = new CompelTexts(tokenizer, prompt.text(), pooledSize > 0);
+        CompelTexts texts = new CompelTexts(tokenizer, prompt.text(), calls.pooledSize() > 0);
         yield new Part(
             texts.rows(),
             (encoded, first) -> {
               int size = length() * hiddenSize;
-              int whole = size + pooledSize;
+              int whole = size + calls.pooledSize();
               List<float[]> states = new ArrayList<>();
               for (int i = 0; i < texts.rows().size(); i++) {
                 int at = (first + i) * whole;
@@ -400,9 +368,9 @@ final class PromptEncoder {
               }
               int end = (first + 1) * whole + size;
               float[] pooled =
-                  pooledSize == 0
+                  calls.pooledSize() == 0
                       ? new float[0]
-                      : Arrays.copyOfRange(encoded, end, end + pooledSize);
+                      : Arrays.copyOfRange(encoded, end, end + calls.pooledSize());
               return texts.encoding(states, pooled);
             });
       }
@@ -415,33 +383,15 @@ final class PromptEncoder {
         (encoded, first) -> encoding(chunks, truncated, encoded, first));
   }
 
-  private Map<Prompt, PromptEncoding> call(Map<Prompt, Part> prompts, Kind kind) {
-    int length = length();
-    int rows = prompts.values().stream().mapToInt(part -> part.rows().size()).sum();
-    long[] ids = new long[rows * length];
-    long[] used = new long[rows];
-    List<Prompt> prompt = new ArrayList<>();
+  private Map<Prompt, PromptEncoding> call(Map<Prompt, Part> prompts, ClipCalls.Kind kind) {
+    List<Prompt> rows = new ArrayList<>();
     List<CompelTexts.TokenRow> tokens = new ArrayList<>();
-    int row = 0;
-    for (Map.Entry<Prompt, Part> each : prompts.entrySet()) {
-      for (CompelTexts.TokenRow own : each.getValue().rows()) {
-        used[row] = (long) layers - each.getKey().clipSkip();
-        prompt.add(each.getKey());
-        tokens.add(own);
-        for (int j = 0; j < length; j++) {
-          ids[row * length + j] = own.ids()[j];
-        }
-        row++;
-      }
-    }
-    float[] encoded =
-        kind.adapted() || kind.masked()
-            ? inParts(prompt, tokens, ids, used, kind)
-            : encoded(
-                new HostTensor.Longs(ids, rows, length),
-                new HostTensor.Longs(used, rows),
-                rows,
-                kind.skipping());
+    prompts.forEach(
+        (prompt, part) -> {
+          rows.addAll(Collections.nCopies(part.rows().size(), prompt));
+          tokens.addAll(part.rows());
+        });
+    float[] encoded = calls.call(rows, tokens, kind);
     Map<Prompt, PromptEncoding> encodings = new LinkedHashMap<>();
     int first = 0;
     for (Map.Entry<Prompt, Part> each : prompts.entrySet()) {
@@ -451,128 +401,6 @@ final class PromptEncoder {
     return encodings;
   }
 
-  private float[] encoded(
-      HostTensor.Longs input, HostTensor.Longs layersUsed, int rows, boolean skipping) {
-    return switch (taken) {
-      case NORMED ->
-          skipping
-              ? network.call(ClipText.AT_LAYER_NORMED, input, layersUsed).data()
-              : network.call(ClipText.FORWARD, input).data();
-      case OUTERMOST_AND_END ->
-          beside(
-              network.call(ClipText.AT_LAYER, input, layersUsed).data(),
-              network.call(ClipText.POOLED, input).data(),
-              rows);
-      case INNER -> network.call(ClipText.AT_LAYER, input, layersUsed).data();
-      case INNER_AND_POOLED ->
-          network.call(ClipTextProjection.STATES_AND_POOLED, input, layersUsed).data();
-    };
-  }
-
-  /**
-   * Rows with LoRAs, or tokens that others do not see: in calls of as many rows as the factors
-   * leave room for.
-   */
-  private float[] inParts(
-      List<Prompt> prompts, List<CompelTexts.TokenRow> tokens, long[] ids, long[] used, Kind kind) {
-    int length = length();
-    int lines =
-        kind.adapted()
-            ? prompts.stream()
-                .mapToInt(each -> adapted.orElseThrow().scales(each.loras()).length)
-                .max()
-                .orElseThrow()
-            : 0;
-    int table = kind.adapted() ? Math.multiplyExact(lines, adapted.orElseThrow().width()) : 0;
-    int together = Math.max(1, MOST_FACTORS / Math.max(table, length * length));
-    boolean whole = taken == Taken.NORMED && !kind.skipping() && !kind.masked();
-    String method = whole ? ClipText.FORWARD : layersMethod(taken);
-    method = kind.masked() ? method + MASKED : method;
-    method = kind.adapted() ? AdaptedLayers.methodLike(method) : method;
-    int rowSize = length * hiddenSize + pooledSize;
-    float[] encoded = new float[prompts.size() * rowSize];
-    for (int first = 0; first < prompts.size(); first += together) {
-      int end = Math.min(prompts.size(), first + together);
-      int rows = end - first;
-      List<Tensor> arguments = new ArrayList<>();
-      arguments.add(
-          new HostTensor.Longs(
-              Arrays.copyOfRange(ids, first * length, end * length), rows, length));
-      if (!whole) {
-        arguments.add(new HostTensor.Longs(Arrays.copyOfRange(used, first, end), rows));
-      }
-      if (kind.masked()) {
-        arguments.add(mask(tokens.subList(first, end)));
-      }
-      if (kind.adapted()) {
-        AdaptedLayers changed = adapted.orElseThrow();
-        float[] factors = new float[rows * table];
-        float[] scales = new float[rows * lines];
-        for (int row = 0; row < rows; row++) {
-          List<RequestedLora> loras = prompts.get(first + row).loras();
-          float[] own = changed.factors(loras);
-          System.arraycopy(own, 0, factors, row * table, own.length);
-          float[] ownScales = changed.scales(loras);
-          System.arraycopy(ownScales, 0, scales, row * lines, ownScales.length);
-        }
-        arguments.add(new HostTensor.Floats(factors, rows, lines, changed.width()));
-        arguments.add(new HostTensor.Floats(scales, rows, lines));
-      }
-      float[] part = network.call(method, arguments.toArray(Tensor[]::new)).data();
-      System.arraycopy(part, 0, encoded, first * rowSize, part.length);
-    }
-    return encoded;
-  }
-
-  /** What is added to scores: no token sees later ones, and hidden ones are seen by none. */
-  private HostTensor.Floats mask(List<CompelTexts.TokenRow> rows) {
-    int length = length();
-    float[] mask = new float[rows.size() * length * length];
-    int at = 0;
-    for (CompelTexts.TokenRow row : rows) {
-      boolean[] hidden = row.hidden().orElseGet(() -> new boolean[length]);
-      for (int from = 0; from < length; from++) {
-        for (int to = 0; to < length; to++) {
-          mask[at++] = to > from || hidden[to] ? UNSEEN : 0;
-        }
-      }
-    }
-    return new HostTensor.Floats(mask, rows.size(), 1, length, length);
-  }
-
-  /** The method that takes the number of layers, too. */
-  private static String layersMethod(Taken taken) {
-    return switch (taken) {
-      case NORMED -> ClipText.AT_LAYER_NORMED;
-      case INNER, OUTERMOST_AND_END -> ClipText.AT_LAYER;
-      case INNER_AND_POOLED -> ClipTextProjection.STATES_AND_POOLED;
-    };
-  }
-
-  /** Adds a method like another one that takes a mask instead of hiding later tokens by itself. */
-  private static void addMasked(Graph graph, String name) {
-    Method of =
-        graph.methods().stream()
-            .filter(method -> method.name().equals(name))
-            .findFirst()
-            .orElseThrow();
-    graph.variant(
-        name + MASKED,
-        of,
-        m -> {
-          Value mask = m.input("mask", 4);
-          return (target, operation, inputs) ->
-              operation.op() == Op.ATTENTION
-                  ? Optional.of(
-                      m.attention(
-                          inputs.get(0),
-                          inputs.get(1),
-                          inputs.get(2),
-                          m.castAs(mask, inputs.get(0))))
-                  : Optional.empty();
-        });
-  }
-
   /** The states of a prompt's rows one behind the other, and what the first one is pooled to. */
   private PromptEncoding encoding(
       List<PromptChunks.Chunk> parts, boolean truncated, float[] encoded, int first) {
@@ -580,12 +408,12 @@ final class PromptEncoder {
     int chunks = parts.size();
     float[] states = new float[chunks * size];
     for (int i = 0; i < chunks; i++) {
-      System.arraycopy(encoded, (first + i) * (size + pooledSize), states, i * size, size);
+      System.arraycopy(encoded, (first + i) * (size + calls.pooledSize()), states, i * size, size);
       weigh(states, i * size, parts.get(i).weights());
     }
-    int pooled = first * (size + pooledSize) + size;
+    int pooled = first * (size + calls.pooledSize()) + size;
     return new PromptEncoding(
-        states, Arrays.copyOfRange(encoded, pooled, pooled + pooledSize), truncated);
+        states, Arrays.copyOfRange(encoded, pooled, pooled + calls.pooledSize()), truncated);
   }
 
   /**
@@ -611,17 +439,5 @@ final class PromptEncoder {
     for (int i = 0; i < weights.length * hiddenSize; i++) {
       states[from + i] *= factor;
     }
-  }
-
-  /** Each row of one tensor, then that of the other. */
-  private static float[] beside(float[] first, float[] second, int rows) {
-    int a = first.length / rows;
-    int b = second.length / rows;
-    float[] both = new float[first.length + second.length];
-    for (int i = 0; i < rows; i++) {
-      System.arraycopy(first, i * a, both, i * (a + b), a);
-      System.arraycopy(second, i * b, both, i * (a + b) + a, b);
-    }
-    return both;
   }
 }
