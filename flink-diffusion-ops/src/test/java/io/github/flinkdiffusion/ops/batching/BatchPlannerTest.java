@@ -392,7 +392,7 @@ class BatchPlannerTest {
     int steps = 0;
     while (!first.decoded) {
       steps += make(planner).stage() == Stage.STEP ? 1 : 0;
-      assertThat(steps).isLessThanOrEqualTo(1 + BatchPlanner.MOST_STEPS_HELD);
+      assertThat(steps).isLessThanOrEqualTo(1 + HeldCalls.MOST_STEPS_HELD);
     }
   }
 }

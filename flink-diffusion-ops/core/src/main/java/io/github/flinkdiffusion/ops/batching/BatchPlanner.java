@@ -8,6 +8,9 @@ import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.DECODE;
 import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.ENCODE;
 import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.PREVIEW;
 import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.STEP;
+import static io.github.flinkdiffusion.ops.batching.PlannedMembers.rows;
+import static io.github.flinkdiffusion.ops.batching.PlannedMembers.shapes;
+import static io.github.flinkdiffusion.ops.batching.PlannedMembers.tenant;
 import static java.util.stream.Collectors.groupingBy;
 import static java.util.stream.Collectors.toSet;
 
@@ -18,21 +21,15 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.NotFiniteException;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
-import java.util.IdentityHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.NavigableSet;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.function.Predicate;
 import java.util.function.ToDoubleFunction;
-import java.util.function.ToIntFunction;
 import java.util.stream.IntStream;
 import org.apache.flink.annotation.Internal;
 
@@ -51,7 +48,7 @@ import org.apache.flink.annotation.Internal;
  * does not make them much longer ({@link CallTimes}).
  *
  * <p>Encoding and decoding wait for members that will share their call as long as that makes all
- * together wait less: see {@link #waits}. A call leaves some to the next one where a row is faster
+ * together wait less ({@link HeldCalls}). A call leaves some to the next one where a row is faster
  * without them ({@link FasterRows}).
  *
  * <p>Used by one thread.
@@ -68,18 +65,14 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
    */
   private static final double STRETCH = 1.5;
 
-  /**
-   * For how many steps a call of encoding or decoding waits for others at most. More are worth
-   * their wait only in a long queue.
-   */
-  static final int MOST_STEPS_HELD = 16;
-
   /** How much of the known time of a step's call remains after another one. */
   private static final double STEPS_KEPT = 0.98;
 
   /** How often encoding and decoding of other tenants may be put off for such a tenant's steps. */
   private static final int STEPS_BETWEEN = 2;
 
+  private final PlannedMembers<T> members;
+  private final HeldCalls<T> held;
   private final Admission admission;
   private final CallLimits limits;
   private final FairTurns turns = new FairTurns();
@@ -87,26 +80,9 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   private final CallTimes times = new CallTimes();
   private final FasterRows<T> faster = new FasterRows<>(times);
 
-  /** How many members each tenant has. */
-  private final Map<String, Integer> tenants = new HashMap<>();
-
-  // Each member is in exactly one of the three.
-  private final NavigableSet<T> waiting;
-  private final NavigableSet<T> running;
-  private final NavigableSet<T> denoised;
-
-  /** After a batch failed for a member that was not named: these are tried alone. */
-  private final Set<T> alone = Collections.newSetFromMap(new IdentityHashMap<>());
-
   private Stage lastStage = DECODE;
 
   private double stepNanos;
-
-  /** Steps that were planned. */
-  private long steps;
-
-  /** Of calls that wait for others: the steps that were planned when they began to. */
-  private final Map<CallKind, Long> heldSince = new HashMap<>();
 
   /** How often in a row other tenants' encoding and decoding was put off. */
   private int putOff;
@@ -158,13 +134,13 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
    * @param rows of a step's network call; members, in other calls
    */
   public record Call<T>(Stage stage, Object key, List<T> batch, int rows) {
-    private CallKind kind() {
+    CallKind kind() {
       return new CallKind(stage, key);
     }
   }
 
   /** What calls have in common that take about as long. */
-  private record CallKind(Stage stage, Object key) {}
+  record CallKind(Stage stage, Object key) {}
 
   /**
    * Who has to answer for a call that failed.
@@ -179,54 +155,39 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   public BatchPlanner(BatchPolicy policy, Comparator<T> order) {
     this.admission = new Admission(policy);
     this.limits = new CallLimits(policy);
-    this.waiting = new TreeSet<>(order);
-    this.running = new TreeSet<>(order);
-    this.denoised = new TreeSet<>(order);
+    this.members = new PlannedMembers<>(order);
+    this.held = new HeldCalls<>(members, limits, times);
   }
 
   // ------------------------------------------------------------------ who is there
 
   /** One that has come, or begins anew. */
   public void add(T member) {
-    if (waiting.add(member)) {
-      tenants.merge(tenant(member), 1, Integer::sum);
-    }
+    members.add(member);
   }
 
   /** How many are there. */
   public int size() {
-    return waiting.size() + running.size() + denoised.size();
+    return members.size();
   }
 
   boolean contains(T member) {
-    return waiting.contains(member) || running.contains(member) || denoised.contains(member);
+    return members.contains(member);
   }
 
   List<T> members() {
-    List<T> all = new ArrayList<>(waiting);
-    all.addAll(running);
-    all.addAll(denoised);
-    return all;
+    return members.all();
   }
 
   void remove(T member) {
-    take(member);
-    alone.remove(member);
+    members.remove(member);
     faster.forget(List.of(member));
   }
 
-  private void take(T member) {
-    if (waiting.remove(member) || running.remove(member) || denoised.remove(member)) {
-      tenants.computeIfPresent(tenant(member), (name, many) -> many == 1 ? null : many - 1);
-    }
-  }
-
   void clear() {
-    faster.forget(members());
-    List.of(waiting, running, denoised).forEach(NavigableSet::clear);
-    alone.clear();
-    tenants.clear();
-    heldSince.clear();
+    faster.forget(members.all());
+    members.clear();
+    held.clear();
   }
 
   // ------------------------------------------------------------------ what is next
@@ -237,20 +198,17 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
     call.ifPresent(
         made -> {
           lastStage = made.stage();
-          heldSince.remove(made.kind());
-          if (made.stage() == STEP) {
-            steps++;
-          }
+          held.made(made);
         });
     return call;
   }
 
   private Call<T> choose() {
-    if (!running.isEmpty() && lastStage != STEP) {
+    if (!members.running().isEmpty() && lastStage != STEP) {
       return step();
     }
     Set<String> first = lagging();
-    if (!first.isEmpty() && !running.isEmpty() && putOff < STEPS_BETWEEN) {
+    if (!first.isEmpty() && !members.running().isEmpty() && putOff < STEPS_BETWEEN) {
       putOff++;
       Call<T> call = other(first::contains);
       return call == null ? step() : call;
@@ -260,38 +218,38 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
     if (call != null) {
       return call;
     }
-    Optional<T> awaited = running.stream().filter(Member::previewDue).findFirst();
+    Optional<T> awaited = members.running().stream().filter(Member::previewDue).findFirst();
     if (awaited.isPresent()) {
-      return together(PREVIEW, running, awaited.get(), Member::previewDue);
+      return together(PREVIEW, members.running(), awaited.get(), Member::previewDue);
     }
-    return running.isEmpty() ? null : step();
+    return members.running().isEmpty() ? null : step();
   }
 
   /** Tenants that have used less than their shares, of those with members. */
   private Set<String> lagging() {
-    return tenants.size() < 2
+    return members.tenants().size() < 2
         ? Set.of()
-        : tenants.keySet().stream().filter(shares::lags).collect(toSet());
+        : members.tenants().keySet().stream().filter(shares::lags).collect(toSet());
   }
 
   /** Decoding or encoding for some tenants; null when there is nothing of that to do now. */
   private Call<T> other(Predicate<String> whose) {
-    List<T> done = fair(denoised, member -> 0);
+    List<T> done = fair(members.denoised(), member -> 0);
     done.removeIf(member -> !whose.test(tenant(member)));
-    Set<Object> held = new HashSet<>();
+    Set<Object> later = new HashSet<>();
     for (T first : done) {
-      if (!held.contains(first.batchKey())) {
+      if (!later.contains(first.batchKey())) {
         Call<T> call = faster(together(DECODE, done, first, member -> true));
-        if (!waits(call)) {
+        if (!held.waits(call)) {
           return call;
         }
-        held.add(call.key());
+        later.add(call.key());
       }
     }
     Map<String, Integer> admitted = new HashMap<>(admitted());
     admitted.keySet().removeIf(tenant -> !whose.test(tenant));
     Call<T> call = admitted.isEmpty() ? null : encode(admitted);
-    return call == null || waits(call) ? null : call;
+    return call == null || held.waits(call) ? null : call;
   }
 
   /** The call without those that slow it down. */
@@ -301,87 +259,28 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   }
 
   /**
-   * Whether a call of encoding or decoding is put off, because others are about to share it: each
-   * call has a fixed cost. Those of the call wait for some steps; everybody else of their tenants
-   * waits for one call less. It pays while the first is less in all: in a queue, and not on a
-   * device that has time.
-   */
-  private boolean waits(Call<T> call) {
-    List<T> batch = call.batch();
-    double fixed = times.fixedNanos(call.kind());
-    if (fixed == 0
-        || running.isEmpty()
-        || !alone.isEmpty()
-        || batch.size() >= limits.of(call.stage(), call.key())
-        || batch.stream().anyMatch(Member::urgent)) {
-      return false;
-    }
-    int stepsUntil =
-        call.stage() == DECODE ? stepsUntilAnother(call.key()) : callsAreFull() ? 1 : 0;
-    long heldFor = steps - heldSince.getOrDefault(call.kind(), steps);
-    if (stepsUntil == 0 || heldFor + stepsUntil > MOST_STEPS_HELD) {
-      return false;
-    }
-    Set<String> whose = batch.stream().map(BatchPlanner::tenant).collect(toSet());
-    int others = whose.stream().mapToInt(tenants::get).sum() - batch.size();
-    boolean pays = batch.size() * stepsUntil * roundNanos() < others * fixed;
-    if (pays) {
-      heldSince.putIfAbsent(call.kind(), steps);
-    }
-    return pays;
-  }
-
-  /** Steps of a shape until one of its members has none left; 0 when there is none. */
-  private int stepsUntilAnother(Object key) {
-    return running.stream()
-        .filter(member -> member.batchKey().equals(key))
-        .mapToInt(Member::stepsLeft)
-        .min()
-        .orElse(0);
-  }
-
-  /** Whether somebody more could not make the next steps' calls larger, whatever its shape. */
-  private boolean callsAreFull() {
-    return rowsByShape().entrySet().stream()
-        .allMatch(shape -> shape.getValue() >= limits.of(STEP, shape.getKey()));
-  }
-
-  /** Time in which each shape makes a step. */
-  private double roundNanos() {
-    return rowsByShape().entrySet().stream()
-        .mapToDouble(
-            shape ->
-                times.nanos(
-                    new CallKind(STEP, shape.getKey()),
-                    Math.min(shape.getValue(), limits.of(STEP, shape.getKey()))))
-        .sum();
-  }
-
-  private Map<Object, Integer> rowsByShape() {
-    Map<Object, Integer> rows = new HashMap<>();
-    running.forEach(member -> rows.merge(member.batchKey(), member.rows(), Integer::sum));
-    return rows;
-  }
-
-  /**
    * How many of each tenant's waiting members may be started; those of which none may are not in
    * it.
    */
   private Map<String, Integer> admitted() {
-    if (waiting.isEmpty()) {
+    if (members.waiting().isEmpty()) {
       return Map.of();
     }
-    if (tenants.size() == 1) {
-      int more = admission.admit(waiting.size(), rows(running), shapes(running).size());
-      return more > 0 ? Map.of(tenant(waiting.first()), more) : Map.of();
+    if (members.tenants().size() == 1) {
+      int more =
+          admission.admit(
+              members.waiting().size(), rows(members.running()), shapes(members.running()).size());
+      return more > 0 ? Map.of(tenant(members.waiting().first()), more) : Map.of();
     }
-    Map<String, List<T>> waitingOf = waiting.stream().collect(groupingBy(BatchPlanner::tenant));
-    Map<String, List<T>> runningOf = running.stream().collect(groupingBy(BatchPlanner::tenant));
+    Map<String, List<T>> waitingOf =
+        members.waiting().stream().collect(groupingBy(PlannedMembers::tenant));
+    Map<String, List<T>> runningOf =
+        members.running().stream().collect(groupingBy(PlannedMembers::tenant));
     Map<String, Integer> admitted = new HashMap<>();
     waitingOf.forEach(
-        (tenant, members) -> {
+        (tenant, own) -> {
           List<T> started = runningOf.getOrDefault(tenant, List.of());
-          int more = admission.admit(members.size(), rows(started), shapes(started).size());
+          int more = admission.admit(own.size(), rows(started), shapes(started).size());
           if (more > 0) {
             admitted.put(tenant, more);
           }
@@ -392,12 +291,14 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   private Call<T> encode(Map<String, Integer> admitted) {
     List<T> mayStart =
         fair(
-            waiting.stream().filter(member -> admitted.containsKey(tenant(member))).toList(),
+            members.waiting().stream()
+                .filter(member -> admitted.containsKey(tenant(member)))
+                .toList(),
             member -> 0);
     boolean resumes = mayStart.get(0).resumes();
     Map<String, Integer> left = new HashMap<>(admitted);
     List<T> batch =
-        first(
+        members.first(
             mayStart,
             member ->
                 member.resumes() == resumes && left.merge(tenant(member), -1, Integer::sum) >= 0,
@@ -407,12 +308,14 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   }
 
   private Call<T> step() {
-    String turn = tenant(fair(running, Member::cost).get(0));
+    String turn = tenant(fair(members.running(), Member::cost).get(0));
     Object key =
         turns.next(
-            shapes(running),
-            shapes(running.stream().filter(member -> tenant(member).equals(turn)).toList()));
-    List<T> alike = running.stream().filter(member -> member.batchKey().equals(key)).toList();
+            shapes(members.running()),
+            shapes(
+                members.running().stream().filter(member -> tenant(member).equals(turn)).toList()));
+    List<T> alike =
+        members.running().stream().filter(member -> member.batchKey().equals(key)).toList();
     int limit = limits.of(STEP, key);
     Set<String> first = lagging();
     int rowsOfFirst =
@@ -423,67 +326,30 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
     List<T> batch =
         faster.of(
             new CallKind(STEP, key),
-            first(fair(alike, Member::cost), member -> true, Member::rows, limit),
+            members.first(fair(alike, Member::cost), member -> true, Member::rows, limit),
             Member::rows,
             member -> member.urgent() || first.contains(tenant(member)));
-    List<T> all = new ArrayList<>(waiting);
-    all.addAll(running);
+    List<T> all = new ArrayList<>(members.waiting());
+    all.addAll(members.running());
     shares.charge(batch, all);
     return new Call<>(STEP, key, batch, rows(batch));
   }
 
   private List<T> fair(Collection<T> candidates, ToDoubleFunction<T> cost) {
-    return tenants.size() == 1 ? new ArrayList<>(candidates) : shares.order(candidates, cost);
-  }
-
-  private static String tenant(Member member) {
-    return member.tenant().name();
+    return members.tenants().size() == 1
+        ? new ArrayList<>(candidates)
+        : shares.order(candidates, cost);
   }
 
   private Call<T> together(Stage stage, Collection<T> from, T with, Predicate<T> also) {
     Object key = with.batchKey();
     List<T> batch =
-        first(
+        members.first(
             from,
             member -> also.test(member) && member.batchKey().equals(key),
             member -> 1,
             limits.of(stage, key));
     return new Call<>(stage, key, batch, batch.size());
-  }
-
-  private List<T> first(
-      Collection<T> from, Predicate<T> matches, ToIntFunction<T> rowsOf, int limit) {
-    List<T> batch = new ArrayList<>();
-    int rows = 0;
-    for (T member : from) {
-      if (!matches.test(member)) {
-        continue;
-      }
-      if (batch.isEmpty()) {
-        batch.add(member);
-        rows = rowsOf.applyAsInt(member);
-        if (alone.contains(member)) {
-          break;
-        }
-      } else if (!alone.contains(member) && rows + rowsOf.applyAsInt(member) <= limit) {
-        batch.add(member);
-        rows += rowsOf.applyAsInt(member);
-      }
-      if (rows >= limit) {
-        break;
-      }
-    }
-    return batch;
-  }
-
-  private Set<Object> shapes(Collection<T> members) {
-    Set<Object> keys = new LinkedHashSet<>();
-    members.forEach(member -> keys.add(member.batchKey()));
-    return keys;
-  }
-
-  private int rows(Collection<T> members) {
-    return members.stream().mapToInt(Member::rows).sum();
   }
 
   // ------------------------------------------------------------------ what became of it
@@ -499,10 +365,7 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
       remove(member);
       return;
     }
-    take(member);
-    alone.remove(member);
-    (denoises ? running : denoised).add(member);
-    tenants.merge(tenant(member), 1, Integer::sum);
+    members.moved(member, denoises);
     if (stage == ENCODE && denoises) {
       shares.started(member, member.cost() * member.stepsLeft());
     }
@@ -548,7 +411,7 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
       if (single) {
         return Optional.of(new Blame<>(Kind.INVALID_REQUEST, batch, false));
       }
-      alone.addAll(batch); // it does not say which one
+      members.tryAlone(batch); // it does not say which one
       return Optional.empty();
     }
     if (error instanceof DeviceMemoryException) {
