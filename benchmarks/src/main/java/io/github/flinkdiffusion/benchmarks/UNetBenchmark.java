@@ -9,29 +9,17 @@ import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
-import io.github.flinkdiffusion.ops.engine.PlacedWeights;
 import io.github.flinkdiffusion.ops.engine.Program;
-import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.graph.Precision;
-import io.github.flinkdiffusion.ops.network.UNet2D;
-import io.github.flinkdiffusion.ops.network.UNet2DConfig;
-import io.github.flinkdiffusion.ops.noise.TorchGenerator;
-import io.github.flinkdiffusion.ops.onnx.OnnxEmitter;
-import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.TensorPlace;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.FloatBuffer;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -49,48 +37,7 @@ import picocli.CommandLine.Option;
         "A step of a full-size Stable Diffusion 1.5 UNet, or of another one, by both engines,"
             + " beside diffusers, torch.compile, ONNX Runtime and OpenVINO called from Python.")
 class UNetBenchmark extends BenchmarkCommand {
-  private static final int LATENT_SCALE = 8;
-  private static final int TOKENS = 77;
-  private static final float TIMESTEP = 500;
   private static final String WEIGHTS = "diffusion_pytorch_model.safetensors";
-
-  /** What a user might run the same network with. */
-  enum Peer {
-    EAGER("diffusers"),
-    COMPILE("diffusers, torch.compile"),
-    ONNXRUNTIME("ONNX Runtime from Python"),
-    OPENVINO("OpenVINO from Python"),
-    OPENVINO_BFLOAT16("OpenVINO from Python, bfloat16");
-
-    private final String subject;
-
-    Peer(String subject) {
-      this.subject = subject;
-    }
-
-    /** Whether it is a measure of networks in that precision. */
-    private boolean takes(Precision precision, DeviceSpec device) {
-      return switch (this) {
-        case EAGER, COMPILE -> true;
-        case ONNXRUNTIME, OPENVINO -> precision == Precision.FLOAT32 && !device.isGpu();
-        case OPENVINO_BFLOAT16 -> precision == Precision.BFLOAT16 && !device.isGpu();
-      };
-    }
-  }
-
-  /**
-   * The network and its shapes.
-   *
-   * @param name of the model
-   * @param folder with config.json and weights
-   * @param graph what it computes
-   * @param channels of the sample
-   * @param height of the sample
-   * @param width of the sample
-   * @param context size of a token's embedding; 0 for a network that sees no tokens
-   */
-  private record Subject(
-      String name, Path folder, Graph graph, int channels, int height, int width, int context) {}
 
   @Option(
       names = "--folder",
@@ -142,7 +89,7 @@ class UNetBenchmark extends BenchmarkCommand {
       paramLabel = "NAME",
       split = ",",
       description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
-  private List<Peer> peers = List.of(Peer.EAGER);
+  private List<UNetPeer> peers = List.of(UNetPeer.EAGER);
 
   @Option(
       names = "--cache",
@@ -232,15 +179,16 @@ class UNetBenchmark extends BenchmarkCommand {
   private void measure(BenchmarkResult.Builder result, DeviceSpec device, PythonPeer peer)
       throws Exception {
     if (folders.isEmpty()) {
-      measure(result, subject(null), device, peer);
+      measure(result, standard(), device, peer);
     }
     for (Path folder : folders) {
-      measure(result, subject(folder), device, peer);
+      String name = folder.toAbsolutePath().normalize().getParent().getFileName().toString();
+      measure(result, MeasuredNetwork.at(name, folder, Optional.empty()), device, peer);
     }
   }
 
   private void measure(
-      BenchmarkResult.Builder result, Subject subject, DeviceSpec device, PythonPeer peer)
+      BenchmarkResult.Builder result, MeasuredNetwork subject, DeviceSpec device, PythonPeer peer)
       throws Exception {
     for (Precision precision : precisions) {
       Map<String, Network> ours = new LinkedHashMap<>();
@@ -251,22 +199,22 @@ class UNetBenchmark extends BenchmarkCommand {
             ours.put(engine, Engines.standard().named(engine).load(program, device));
           }
         }
-        Map<Peer, PythonPeer> asked = new EnumMap<>(Peer.class);
-        for (Peer each : peer == null ? List.<Peer>of() : peersOf(precision, device)) {
+        Map<UNetPeer, PythonPeer> asked = new EnumMap<>(UNetPeer.class);
+        for (UNetPeer each : peer == null ? List.<UNetPeer>of() : peersOf(precision, device)) {
           asked.put(each, peer);
         }
         // In a process of its own, which can be ended.
-        try (PythonPeer compiling = asked.containsKey(Peer.COMPILE) ? startPeer() : null) {
-          asked.computeIfPresent(Peer.COMPILE, (compile, shared) -> compiling);
-          for (Map.Entry<Peer, PythonPeer> each : asked.entrySet()) {
-            open(each.getKey(), subject, program, device, each.getValue());
+        try (PythonPeer compiling = asked.containsKey(UNetPeer.COMPILE) ? startPeer() : null) {
+          asked.computeIfPresent(UNetPeer.COMPILE, (compile, shared) -> compiling);
+          for (Map.Entry<UNetPeer, PythonPeer> each : asked.entrySet()) {
+            each.getKey().open(subject, program, device, each.getValue());
           }
           bars.clear();
           scenarios.clear();
           measure(result, subject, precision, ours, asked);
           plot(result, subject, precision);
-          for (Map.Entry<Peer, PythonPeer> each : asked.entrySet()) {
-            each.getValue().ask("close", Map.of("name", each.getKey().subject));
+          for (Map.Entry<UNetPeer, PythonPeer> each : asked.entrySet()) {
+            each.getValue().ask("close", Map.of("name", each.getKey().subject()));
           }
         }
       } finally {
@@ -275,7 +223,7 @@ class UNetBenchmark extends BenchmarkCommand {
     }
   }
 
-  private void plot(BenchmarkResult.Builder result, Subject subject, Precision precision) {
+  private void plot(BenchmarkResult.Builder result, MeasuredNetwork subject, Precision precision) {
     result.add(
         Plot.bars(
             "A step of %s in %s".formatted(subject.name(), precision),
@@ -287,11 +235,11 @@ class UNetBenchmark extends BenchmarkCommand {
                 .toList()));
   }
 
-  private List<Peer> peersOf(Precision precision, DeviceSpec device) {
+  private List<UNetPeer> peersOf(Precision precision, DeviceSpec device) {
     return peers.stream().filter(each -> each.takes(precision, device)).toList();
   }
 
-  private Program program(Subject subject, Precision precision, TensorStore weights) {
+  private Program program(MeasuredNetwork subject, Precision precision, TensorStore weights) {
     ParameterSource source =
         new ParameterSource() {
           @Override
@@ -308,48 +256,13 @@ class UNetBenchmark extends BenchmarkCommand {
         "unet", subject.graph(), precision, source, weights::digest, Optional.of(cache));
   }
 
-  private void open(
-      Peer peer, Subject subject, Program program, DeviceSpec device, PythonPeer python)
-      throws IOException {
-    Map<String, Object> command = new LinkedHashMap<>();
-    command.put("name", peer.subject);
-    if (peer == Peer.ONNXRUNTIME) {
-      Path model = Files.createTempFile("unet", ".onnx");
-      PlacedWeights weights = PlacedWeights.of(program);
-      Files.write(
-          model,
-          new OnnxEmitter(
-                  program.graph(),
-                  program.precision(),
-                  weights::place,
-                  place -> place.file().toString().substring(1))
-              .model(program.graph().methods().get(0)));
-      command.put("path", model.toString());
-      python.ask("open_onnx", command);
-      return;
-    }
-    command.put("folder", subject.folder().toAbsolutePath().toString());
-    command.put("dtype", program.precision().name());
-    command.put("device", torchDevice(device));
-    switch (peer) {
-      case EAGER, COMPILE -> {
-        command.put("compiled", peer == Peer.COMPILE);
-        python.ask("open_unet", command);
-      }
-      default -> {
-        command.putAll(shapes(subject, 1));
-        python.ask("open_openvino", command);
-      }
-    }
-  }
-
   /** Of one precision. */
   private void measure(
       BenchmarkResult.Builder result,
-      Subject subject,
+      MeasuredNetwork subject,
       Precision precision,
       Map<String, Network> ours,
-      Map<Peer, PythonPeer> asked)
+      Map<UNetPeer, PythonPeer> asked)
       throws Exception {
     for (int batch : batches) {
       String scenario =
@@ -360,7 +273,7 @@ class UNetBenchmark extends BenchmarkCommand {
                   batch,
                   batch == 1 ? "row" : "rows");
       compile(result, subject, scenario, batch, asked);
-      HostTensor[] inputs = inputs(subject, batch);
+      HostTensor[] inputs = subject.inputs(batch);
       Map<String, Callable<Double>> subjects = new LinkedHashMap<>();
       int calls = callsInARound(ours.values().iterator().next(), inputs);
       int uncounted = calls > 1 ? calls : 0;
@@ -374,10 +287,10 @@ class UNetBenchmark extends BenchmarkCommand {
                   }));
       asked.forEach(
           (each, python) -> {
-            Map<String, Object> command = call(subject, each.subject, batch, "");
+            Map<String, Object> command = each.call(subject, batch, "");
             command.put("calls", calls);
             command.put("uncounted", uncounted);
-            subjects.put(each.subject, () -> python.seconds("call_unet", command));
+            subjects.put(each.subject(), () -> python.seconds("call_unet", command));
           });
       Map<String, Measurement> measured =
           options().rounds().alternate(scenario, "s/call", subjects);
@@ -388,21 +301,21 @@ class UNetBenchmark extends BenchmarkCommand {
             bars.computeIfAbsent(name, key -> new ArrayList<>()).add(each.summary().median());
           });
       for (String name : ours.keySet()) {
-        for (Peer each : asked.keySet()) {
+        for (UNetPeer each : asked.keySet()) {
           result.add(
               Finding.ratio(
-                  "speed of %s over %s".formatted(name, each.subject),
-                  measured.get(each.subject),
+                  "speed of %s over %s".formatted(name, each.subject()),
+                  measured.get(each.subject()),
                   measured.get(name),
-                  goal(each)));
+                  each.goal()));
         }
       }
-      for (Peer each : asked.keySet()) {
-        float[] theirs = output(subject, each.subject, batch, asked.get(each));
+      for (UNetPeer each : asked.keySet()) {
+        float[] theirs = each.output(subject, batch, asked.get(each));
         for (Map.Entry<String, Network> our : ours.entrySet()) {
           result.note(
               difference(
-                  scenario + ", " + our.getKey() + " and " + each.subject,
+                  scenario + ", " + our.getKey() + " and " + each.subject(),
                   our.getValue().call("forward", inputs).data(),
                   theirs));
         }
@@ -413,11 +326,11 @@ class UNetBenchmark extends BenchmarkCommand {
   /** The first call of torch.compile, which compiles: it is left out if that takes too long. */
   private void compile(
       BenchmarkResult.Builder result,
-      Subject subject,
+      MeasuredNetwork subject,
       String scenario,
       int batch,
-      Map<Peer, PythonPeer> asked) {
-    PythonPeer python = asked.get(Peer.COMPILE);
+      Map<UNetPeer, PythonPeer> asked) {
+    PythonPeer python = asked.get(UNetPeer.COMPILE);
     if (python == null) {
       return;
     }
@@ -425,14 +338,14 @@ class UNetBenchmark extends BenchmarkCommand {
         python.askWithin(
             Duration.ofMinutes(compileMinutes),
             "call_unet",
-            call(subject, Peer.COMPILE.subject, batch, ""));
+            UNetPeer.COMPILE.call(subject, batch, ""));
     result.note(
         seconds
             .map(each -> "its first call, which compiles, takes %.0f s.".formatted(each.asDouble()))
             .orElse("not compiled within %d minutes, left out.".formatted(compileMinutes))
-            .transform(what -> "%s, %s: %s".formatted(scenario, Peer.COMPILE.subject, what)));
+            .transform(what -> "%s, %s: %s".formatted(scenario, UNetPeer.COMPILE.subject(), what)));
     if (seconds.isEmpty()) {
-      asked.remove(Peer.COMPILE);
+      asked.remove(UNetPeer.COMPILE);
     }
   }
 
@@ -452,101 +365,6 @@ class UNetBenchmark extends BenchmarkCommand {
     return (int) Math.max(1, Math.min(100, 0.2 / once));
   }
 
-  private static Goal goal(Peer peer) {
-    return switch (peer) {
-      case EAGER -> Goal.atLeast(1.0);
-      case ONNXRUNTIME -> Goal.atLeast(0.97);
-      default -> null;
-    };
-  }
-
-  private Subject subject(Path folder) throws IOException {
-    Path of =
-        folder != null
-            ? folder
-            : options().smoke()
-                ? RunOptions.home()
-                    .resolve("flink-diffusion-ops/src/test/resources/fixtures/models/tiny-sd1/unet")
-                : RandomStableDiffusion.unet(cache);
-    Config config = Config.read(of.resolve("config.json"));
-    JsonNode side = config.node().path("sample_size");
-    boolean own = folder != null || options().smoke();
-    int height = own ? (side.isArray() ? side.get(0) : side).asInt() : pixels / LATENT_SCALE;
-    int width = own ? (side.isArray() ? side.get(1) : side).asInt() : pixels / LATENT_SCALE;
-    boolean sees = config.node().path("_class_name").asText().equals("UNet2DConditionModel");
-    return new Subject(
-        folder == null
-            ? "Stable Diffusion 1.5's UNet"
-            : folder.toAbsolutePath().normalize().getParent().getFileName().toString(),
-        of,
-        sees
-            ? RandomStableDiffusion.unetGraph(config)
-            : new UNet2D(UNet2DConfig.from(config)).graph(),
-        config.integer("in_channels"),
-        height,
-        width,
-        sees ? config.integer("cross_attention_dim") : 0);
-  }
-
-  /** The very numbers that the peers draw. */
-  private static HostTensor[] inputs(Subject subject, int batch) {
-    TorchGenerator generator = new TorchGenerator(1);
-    int sample = batch * subject.channels() * subject.height() * subject.width();
-    float[] timesteps = new float[batch];
-    Arrays.fill(timesteps, TIMESTEP);
-    List<HostTensor> inputs = new ArrayList<>();
-    inputs.add(
-        new HostTensor.Floats(
-            generator.gaussian(sample),
-            batch,
-            subject.channels(),
-            subject.height(),
-            subject.width()));
-    inputs.add(new HostTensor.Floats(timesteps, batch));
-    if (subject.context() > 0) {
-      inputs.add(
-          new HostTensor.Floats(
-              generator.gaussian(batch * TOKENS * subject.context()),
-              batch,
-              TOKENS,
-              subject.context()));
-    }
-    return inputs.toArray(HostTensor[]::new);
-  }
-
-  private static Map<String, Object> shapes(Subject subject, int batch) {
-    return Map.of(
-        "batch", batch,
-        "channels", subject.channels(),
-        "height", subject.height(),
-        "width", subject.width(),
-        "tokens", TOKENS,
-        "context", subject.context(),
-        "timestep", TIMESTEP);
-  }
-
-  private static Map<String, Object> call(Subject subject, String name, int batch, String output) {
-    Map<String, Object> command = new LinkedHashMap<>(shapes(subject, batch));
-    command.put("name", name);
-    command.put("output", output);
-    return command;
-  }
-
-  private static float[] output(Subject subject, String name, int batch, PythonPeer peer)
-      throws IOException {
-    Path file = Files.createTempFile("prediction", ".f32");
-    try {
-      peer.seconds("call_unet", call(subject, name, batch, file.toString()));
-      FloatBuffer values =
-          ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer();
-      float[] output = new float[values.remaining()];
-      values.get(output);
-      return output;
-    } finally {
-      Files.delete(file);
-    }
-  }
-
   /** Fast is worth something only if both compute the same. */
   private static String difference(String scenario, float[] ours, float[] theirs) {
     double squares = 0;
@@ -559,7 +377,15 @@ class UNetBenchmark extends BenchmarkCommand {
         .formatted(scenario, Tables.number(Math.sqrt(differences / squares)));
   }
 
-  private static String torchDevice(DeviceSpec device) {
-    return device.isGpu() ? "cuda:" + device.gpu() : "cpu";
+  /** Stable Diffusion 1.5's UNet, or a tiny one that shows that all sides run. */
+  private MeasuredNetwork standard() throws IOException {
+    String name = "Stable Diffusion 1.5's UNet";
+    return options().smoke()
+        ? MeasuredNetwork.at(
+            name,
+            RunOptions.home()
+                .resolve("flink-diffusion-ops/src/test/resources/fixtures/models/tiny-sd1/unet"),
+            Optional.empty())
+        : MeasuredNetwork.at(name, RandomStableDiffusion.unet(cache), Optional.of(pixels));
   }
 }
