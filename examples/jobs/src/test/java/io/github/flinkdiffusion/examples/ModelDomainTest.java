@@ -23,7 +23,8 @@ class ModelDomainTest {
           .allMatch(model -> ModelWords.of(model).isPresent() || ModelDomain.of(model).isPresent());
     }
     assertThat(ModelDomain.of(Path.of("../models/mini-brain-mask")).orElseThrow().lines())
-        .hasSize(3)
+        .hasSize(4)
+        .contains("best asked for: 4 samples of 1 step")
         .anyMatch(line -> line.startsWith("trained on: one head"))
         .anyMatch(line -> line.contains("patients"));
   }

@@ -188,6 +188,12 @@ class ConcatParityTest {
     "tiny-concat-segmentation, minimum_certainty, 0.5",
     "tiny-concat-segmentation, minimum_certainty, 1.01",
     "tiny-concat-segmentation, minimum_certainty, '\"high\"'",
+    "tiny-concat-segmentation, minimum_certainty, '[]'",
+    "tiny-concat-segmentation, minimum_certainty, '[0.6, 0.9]'",
+    "tiny-concat-segmentation, minimum_certainty, '[[0.1, 0.9]]'",
+    "tiny-concat-segmentation, minimum_certainty, '[[0, 0.6], [0, 0.9]]'",
+    "tiny-concat-segmentation, minimum_certainty, '[[0, 0.6], [0.1, 1.5]]'",
+    "tiny-concat-segmentation, minimum_certainty, '[[0, 0.6, 1]]'",
     "tiny-concat-one-hot, minimum_certainty, 0.9",
     "tiny-concat-palette, minimum_certainty, 0.9",
     "tiny-concat-one-hot, minimum_region, 0",
@@ -223,6 +229,21 @@ class ConcatParityTest {
     // Resized pixels are between the network's own, the surest of which is clipped to 0.75.
     assertThat(kept.data()).isNotEqualTo(new float[kept.data().length]);
     assertThat(run(withMinimumCertainty(0.76), image).data()).containsOnly(0);
+  }
+
+  @Test
+  void aSmallMaskMayBeLessSureThanALargeOne() {
+    MinimumCertainty certainty =
+        new MinimumCertainty(
+            List.of(new MinimumCertainty.Step(0, 0.6), new MinimumCertainty.Step(0.5, 0.9)));
+    for (float sure : new float[] {0.55f, 0.65f, 0.95f}) {
+      Raster small = new Raster(1, 1, 4, new float[] {0.1f, 0.1f, sure, 0});
+      Raster large = new Raster(1, 1, 4, new float[] {0.5f, 0.5f, sure, 0});
+      assertThat(certainty.applied(small) == small).as("small, %s", sure).isEqualTo(sure >= 0.6f);
+      assertThat(certainty.applied(large) == large).as("large, %s", sure).isEqualTo(sure >= 0.9f);
+    }
+    Raster broken = new Raster(1, 1, 2, new float[] {0.1f, Float.NaN});
+    assertThat(certainty.applied(broken)).isSameAs(broken);
   }
 
   @Test

@@ -9,7 +9,7 @@ import java.util.random.RandomGenerator;
 
 /**
  * Pictures that a network takes for a head if it looks for something round with a rim, drawn anew
- * each time: portraits, ovals with a texture and rims, and lines and rings.
+ * each time: portraits, ovals and boxes with a texture and rims, and lines and rings.
  */
 final class Lookalikes {
   private static final int KINDS = 3;
@@ -38,7 +38,7 @@ final class Lookalikes {
     Lookalikes picture = new Lookalikes(random, height, width, ground);
     switch (random.nextInt(KINDS)) {
       case 0 -> picture.portrait();
-      case 1 -> picture.oval(texture);
+      case 1 -> picture.framed(texture);
       default -> picture.strokes();
     }
     return new Raster(1, height, width, picture.data);
@@ -75,16 +75,17 @@ final class Lookalikes {
     ellipse(x, y + 0.55 * size, 0.3 * size, mouth * size, tilt, 0.6 * skin, 0);
   }
 
-  /** As a head from afar: up to three rims, and inside anything but a brain. */
-  private void oval(Raster texture) {
+  /** As a head from afar, or a screen: up to three rims, and inside anything but a brain. */
+  private void framed(Raster texture) {
     double x = 0.5 + 0.15 * signed();
     double y = 0.5 + 0.15 * signed();
     double size = 0.2 + 0.3 * random.nextDouble();
-    double longer = size * (0.8 + 0.5 * random.nextDouble());
-    double tilt = 0.5 * signed();
+    double longer = size * (0.6 + 0.7 * random.nextDouble());
+    double tilt = 0.5 * signed() * random.nextDouble();
+    double power = random.nextBoolean() ? 2 : 2 + 10 * random.nextDouble();
     int rims = random.nextInt(4);
     for (int i = 0; i < rims; i++) {
-      ellipse(x, y, size, longer, tilt, random.nextDouble(), 0.4 * signed());
+      shape(x, y, size, longer, tilt, power, random.nextDouble(), 0.4 * signed());
       double thinner = 0.75 + 0.22 * random.nextDouble();
       size *= thinner;
       longer *= thinner;
@@ -92,10 +93,10 @@ final class Lookalikes {
     double strength = random.nextDouble();
     double level = random.nextDouble();
     float[] before = data.clone();
-    ellipse(x, y, size, longer, tilt, 1, 0);
+    shape(x, y, size, longer, tilt, power, 1, 0);
     float[] filled = data.clone();
     System.arraycopy(before, 0, data, 0, data.length);
-    ellipse(x, y, size, longer, tilt, 0, 0);
+    shape(x, y, size, longer, tilt, power, 0, 0);
     for (int i = 0; i < data.length; i++) {
       // The difference of white and black is how much of the pixel is inside.
       double inside = filled[i] - data[i];
@@ -135,14 +136,30 @@ final class Lookalikes {
     }
   }
 
-  /**
-   * An ellipse with an edge that is about a pixel soft; shares are of the picture's width, but for
-   * y, which is of its height.
-   *
-   * @param light relative brightness gained from its left to its right
-   */
   private void ellipse(
       double x, double y, double across, double down, double tilt, double level, double light) {
+    shape(x, y, across, down, tilt, 2, level, light);
+  }
+
+  /**
+   * An ellipse or a box with an edge that is about a pixel soft.
+   *
+   * @param x of its middle, as a share of the picture's width
+   * @param y of its middle, as a share of the picture's height
+   * @param across half its width before it is tilted, as a share of the picture's
+   * @param down half its height, as a share of the picture's width
+   * @param power 2: an ellipse; the more, the more of a box
+   * @param light relative brightness gained from its middle to its right
+   */
+  private void shape(
+      double x,
+      double y,
+      double across,
+      double down,
+      double tilt,
+      double power,
+      double level,
+      double light) {
     double cos = Math.cos(tilt);
     double sin = Math.sin(tilt);
     double soft = 1 / (Math.min(across, down) * width);
@@ -152,7 +169,14 @@ final class Lookalikes {
         double v = (row + 0.5 - y * height) / width;
         double p = (cos * u + sin * v) / across;
         double q = (cos * v - sin * u) / down;
-        double inside = Math.max(0, Math.min(1, (1 - Math.hypot(p, q)) / soft));
+        if (Math.abs(p) > 1 || Math.abs(q) > 1) {
+          continue;
+        }
+        double far =
+            power == 2
+                ? Math.hypot(p, q)
+                : Math.pow(Math.pow(Math.abs(p), power) + Math.pow(Math.abs(q), power), 1 / power);
+        double inside = Math.max(0, Math.min(1, (1 - far) / soft));
         if (inside > 0) {
           int at = row * width + column;
           double value = Math.max(0, Math.min(1, level * (1 + light * p)));

@@ -23,26 +23,24 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
- * What limits of {@code minimum_certainty} would do to mini-brain-mask's answers to pictures as it
- * was trained on, drawn anew: how many slices of a head would keep a mask, and how many pictures
- * without a brain would have none. The limit is chosen by these, so that it owes nothing to what
- * {@link MiniBrainEvaluation} measures on.
+ * How sure mini-brain-mask's samples are of their surest pixel, of pictures as it was trained on,
+ * drawn anew: with a brain and without, by how much of the picture a sample marks. {@code
+ * minimum_certainty} is chosen by these, so that it owes nothing to what {@link
+ * MiniBrainEvaluation} measures on.
  */
 @Command(
     name = "mini-brain-certainty",
     mixinStandardHelpOptions = true,
-    description = "Shows what limits of minimum_certainty do to pictures as in training.")
+    description =
+        "Shows how sure samples of pictures as in training are, to choose minimum_certainty.")
 public final class MiniBrainCertainty implements Callable<Integer> {
   /** Not the training's, so that its draws are others. */
   private static final long SEED = 5;
 
-  /** Share of the picture's pixels from which a brain is large, so that it should be found. */
-  private static final double LARGE = 0.02;
-
   private static final double OTHER_HEAD_SHARE = 0.4;
 
-  private static final List<Double> LIMITS =
-      List.of(0.0, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98);
+  /** Of the picture's pixels, that a sample marks; each kind is up to the next. */
+  private static final List<Double> SHARES = List.of(0.0, 0.02, 0.05, 0.1, 0.2, 0.4);
 
   @Option(
       names = "--templates",
@@ -80,21 +78,24 @@ public final class MiniBrainCertainty implements Callable<Integer> {
     System.exit(new CommandLine(new MiniBrainCertainty()).execute(args));
   }
 
-  /** Pictures of a kind, and of how many each limit leaves a mask. */
-  private static final class Kind {
-    private final String name;
-    private final int[] marked = new int[LIMITS.size()];
-    private int pictures;
+  /** Surest pixels of samples that mark about as much of their picture. */
+  private static final class Marked {
+    private final List<Float> heads = new ArrayList<>();
+    private final List<Float> others = new ArrayList<>();
 
-    Kind(String name) {
-      this.name = name;
-    }
-
-    void add(List<Raster> samples) {
-      pictures++;
-      for (int i = 0; i < marked.length; i++) {
-        marked[i] += marks(samples, LIMITS.get(i)) ? 1 : 0;
+    private static String quantiles(List<Float> values) {
+      if (values.isEmpty()) {
+        return "0 | | |";
       }
+      List<Float> sorted = values.stream().sorted().toList();
+      int last = sorted.size() - 1;
+      return "%d | %.3f to %.3f | %.3f, %.3f |"
+          .formatted(
+              sorted.size(),
+              sorted.get(0),
+              sorted.get(last),
+              sorted.get(last / 20),
+              sorted.get(last - last / 20));
     }
   }
 
@@ -108,9 +109,7 @@ public final class MiniBrainCertainty implements Callable<Integer> {
                 List.copyOf(NonHeads.drawings(icons, MiniBrainTraining.DRAWINGS).values())),
             0.5,
             OTHER_HEAD_SHARE);
-    Kind large = new Kind("a brain of %.0f %% of the picture or more".formatted(100 * LARGE));
-    Kind small = new Kind("less of a brain");
-    Kind none = new Kind("no brain");
+    List<Marked> kinds = SHARES.stream().map(share -> new Marked()).toList();
     int plane = MiniBrainModel.HEIGHT * MiniBrainModel.WIDTH;
     float[] target = new float[plane];
     float[] slice = new float[plane];
@@ -119,22 +118,41 @@ public final class MiniBrainCertainty implements Callable<Integer> {
         Pipelines.open(withoutLimit(), PipelineSettings.on(Engines.standard().device("auto")))) {
       for (int i = 0; i < pictures; i++) {
         examples.draw(random, target, 0, slice, 0);
-        long inside = IntStream.range(0, plane).filter(p -> target[p] > 0).count();
-        Kind kind = inside == 0 ? none : inside < LARGE * plane ? small : large;
-        kind.add(Ensemble.of(pipeline, shown(slice), asked.samples(), asked.steps()).samples());
+        boolean head = IntStream.range(0, plane).anyMatch(p -> target[p] > 0);
+        for (Raster sample :
+            Ensemble.of(pipeline, shown(slice), asked.samples(), asked.steps()).samples()) {
+          float surest = 0;
+          int marked = 0;
+          for (float value : sample.data()) {
+            surest = Math.max(surest, value);
+            marked += value >= 0.5f ? 1 : 0;
+          }
+          if (marked > 0) {
+            Marked kind = kinds.get(kindOf((double) marked / plane));
+            (head ? kind.heads : kind.others).add(surest);
+          }
+        }
       }
     }
-    System.out.println("| what is shown | pictures | a mask, by limit: " + joined(LIMITS) + " |");
-    for (Kind kind : List.of(large, small, none)) {
+    System.out.println(
+        "| marked, from | samples of heads | surest pixel | 5 %, 95 % | of no brain | surest pixel"
+            + " | 5 %, 95 % |");
+    System.out.println("| --- | --- | --- | --- | --- | --- | --- |");
+    for (int i = 0; i < kinds.size(); i++) {
+      Marked kind = kinds.get(i);
       System.out.printf(
-          "| %s | %d | %s |%n",
-          kind.name, kind.pictures, joined(IntStream.of(kind.marked).boxed().toList()));
+          "| %.0f %% | %s %s%n",
+          100 * SHARES.get(i), Marked.quantiles(kind.heads), Marked.quantiles(kind.others));
     }
     return 0;
   }
 
-  private static String joined(List<?> values) {
-    return String.join(" | ", values.stream().map(String::valueOf).toList());
+  private static int kindOf(double share) {
+    int kind = SHARES.size() - 1;
+    while (share < SHARES.get(kind)) {
+      kind--;
+    }
+    return kind;
   }
 
   private static Raster shown(float[] signed) {
@@ -143,29 +161,6 @@ public final class MiniBrainCertainty implements Callable<Integer> {
       values[i] = signed[i] / 2 + 0.5f;
     }
     return new Raster(1, MiniBrainModel.HEIGHT, MiniBrainModel.WIDTH, values);
-  }
-
-  /** Whether the mean of samples has a pixel inside, if those count as 0 that are not sure. */
-  private static boolean marks(List<Raster> samples, double limit) {
-    List<Raster> sure = new ArrayList<>();
-    for (Raster sample : samples) {
-      for (float value : sample.data()) {
-        if (value >= limit) {
-          sure.add(sample);
-          break;
-        }
-      }
-    }
-    for (int i = 0; i < samples.get(0).data().length; i++) {
-      double sum = 0;
-      for (Raster sample : sure) {
-        sum += sample.data()[i];
-      }
-      if (sum >= 0.5 * samples.size()) {
-        return true;
-      }
-    }
-    return false;
   }
 
   /** The same weights with a model_index.json that has no limit. */

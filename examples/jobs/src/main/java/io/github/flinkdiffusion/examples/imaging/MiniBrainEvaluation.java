@@ -242,6 +242,7 @@ public final class MiniBrainEvaluation implements Callable<Integer> {
     boolean[] allTrue = new boolean[all.length];
     double least = 1;
     double spearman = 0;
+    int correlated = 0;
     for (int i = 0; i < slices.size(); i++) {
       Shown shown = slices.get(i);
       Ensemble ensemble = Ensemble.of(pipeline, shown.slice(), asked.samples(), asked.steps());
@@ -253,7 +254,12 @@ public final class MiniBrainEvaluation implements Callable<Integer> {
       double dice = Overlap.dice(inside, truth);
       least = Math.min(least, dice);
       Raster error = ensemble.error(shown.mask());
-      spearman += RankCorrelation.spearman(ensemble.spread().data(), error.data()) / slices.size();
+      double correlation = RankCorrelation.spearman(ensemble.spread().data(), error.data());
+      // Samples without a mask do not differ: nothing is correlated.
+      if (!Double.isNaN(correlation)) {
+        spearman += correlation;
+        correlated++;
+      }
       if (sheetEvery > 0 && i % sheetEvery == 0) {
         pictures
             .add(shown.slice(), shown.name(), "")
@@ -270,7 +276,7 @@ public final class MiniBrainEvaluation implements Callable<Integer> {
         least,
         Overlap.intersectionOverUnion(all, allTrue),
         Overlap.dice(allSample, allTrue),
-        spearman);
+        spearman / correlated);
   }
 
   private static boolean[] inside(Raster mask) {

@@ -15,10 +15,14 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
+import io.github.flinkdiffusion.ops.quality.Overlap;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
+import java.util.Random;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
@@ -28,7 +32,6 @@ class EmbeddedImageModelsTest {
   private static final Path BRAIN = Path.of("../models/mini-brain-mask");
   private static final long MAX_BYTES = 15_000_000;
   private static final int SAMPLES = 4;
-  private static final long STEPS = 4;
 
   @Test
   void theCommittedConfigsAreThoseThatTheTrainingProgramsWrite() throws IOException {
@@ -69,21 +72,72 @@ class EmbeddedImageModelsTest {
   }
 
   @Test
-  void aBrainIsFound() throws IOException {
-    Raster slice = PngCodec.decode(Files.readAllBytes(BRAIN.resolve("inputs/slice-96.png")));
-    Raster truth = PngCodec.decode(Files.readAllBytes(BRAIN.resolve("inputs/slice-96-mask.png")));
+  void aBrainIsFoundInBrightDarkAndTurnedSlices() throws IOException {
+    Map<String, SliceVariation> shown =
+        Map.of(
+            "as scanned", SliceVariation.NONE,
+            "brighter, less contrast", new SliceVariation(0, 1, 0, 0, false, 1.5, 0.75, 0, 0, 0),
+            "darker", new SliceVariation(0, 1, 0, 0, false, 0.6, 1, 0, 0, 0),
+            "turned", new SliceVariation(Math.toRadians(15), 1, 0, 0, false, 1, 1, 0, 0, 0));
     try (DiffusionPipeline pipeline = Pipelines.open(BRAIN, PipelineSettings.on(DeviceSpec.CPU))) {
-      Raster mean = Ensemble.of(pipeline, slice, SAMPLES, STEPS).mean();
-      int both = 0;
-      int either = 0;
-      for (int i = 0; i < mean.data().length; i++) {
-        boolean found = mean.data()[i] >= 0.5f;
-        boolean there = truth.data()[i] >= 0.5f;
-        both += found && there ? 1 : 0;
-        either += (found ? 1 : 0) + (there ? 1 : 0);
+      for (Map.Entry<String, SliceVariation> variation : shown.entrySet()) {
+        for (int z : new int[] {60, 96}) {
+          SliceVariation.Pair pair =
+              variation
+                  .getValue()
+                  .apply(
+                      input("slice-" + z),
+                      input("slice-" + z + "-mask"),
+                      HeadScan.HEIGHT,
+                      HeadScan.WIDTH,
+                      new Random(1));
+          boolean[] found = marked(pipeline, pair.slice());
+          boolean[] truth = inside(pair.mask());
+          assertThat(Overlap.dice(found, truth))
+              .as("slice %d, %s", z, variation.getKey())
+              .isGreaterThan(0.95);
+        }
       }
-      assertThat(2.0 * both / either).isGreaterThan(0.9);
     }
+  }
+
+  private static Raster input(String name) throws IOException {
+    return PngCodec.decode(Files.readAllBytes(BRAIN.resolve("inputs/" + name + ".png")));
+  }
+
+  @Test
+  void noBrainIsFoundWhereThereIsNone() throws IOException {
+    Map<String, Raster> pictures = new TreeMap<>();
+    for (String name : new String[] {"alps", "java", "himalaya"}) {
+      byte[] png = Files.readAllBytes(SATELLITE.resolve("inputs/" + name + ".png"));
+      pictures.put(name, NonHeads.gray(PngCodec.decode(png)));
+    }
+    NonHeads drawn = new NonHeads(List.of(), List.of());
+    Random random = new Random(2026);
+    for (int i = 0; i < 20; i++) {
+      pictures.put("drawn " + i, drawn.draw(random, HeadScan.HEIGHT, HeadScan.WIDTH));
+    }
+    for (float value : new float[] {0, 0.5f, 1}) {
+      pictures.put(
+          "nothing but " + value, Raster.filled(1, HeadScan.HEIGHT, HeadScan.WIDTH, value));
+    }
+    try (DiffusionPipeline pipeline = Pipelines.open(BRAIN, PipelineSettings.on(DeviceSpec.CPU))) {
+      for (Map.Entry<String, Raster> picture : pictures.entrySet()) {
+        assertThat(marked(pipeline, picture.getValue())).as(picture.getKey()).doesNotContain(true);
+      }
+    }
+  }
+
+  private static boolean[] marked(DiffusionPipeline pipeline, Raster picture) {
+    return inside(Ensemble.of(pipeline, picture, SAMPLES, 1).mean());
+  }
+
+  private static boolean[] inside(Raster mask) {
+    boolean[] inside = new boolean[mask.data().length];
+    for (int i = 0; i < inside.length; i++) {
+      inside[i] = mask.data()[i] >= 0.5f;
+    }
+    return inside;
   }
 
   private static double squares(Raster a, Raster b) {

@@ -4,9 +4,12 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * How sure a sample must be of one pixel at least, so that it counts as having found something: the
@@ -15,13 +18,33 @@ import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
  * nothing is, no pixel is. The limit belongs to the weights, so it stands beside them and not in a
  * job's configuration.
  *
+ * <p>It is a number, or a list of pairs: from which share of the pixels that the sample marks on,
+ * and the number. The middle of a small mask is near its edge, where nothing is certain, so small
+ * ones may need a lower limit.
+ *
  * <p>A sample whose surest pixel is below the limit is 0 everywhere. Each sample of an ensemble is
  * looked at by itself, in the network's own size, so the limit does not depend on the picture's.
  *
- * @param limit of the surest pixel; minus infinity keeps all samples
+ * @param steps by ascending share, the first from 0; without any, all samples are kept
  */
-record MinimumCertainty(double limit) {
+record MinimumCertainty(List<Step> steps) {
   private static final String KEY = "minimum_certainty";
+
+  /** A pixel is marked from here on. */
+  private static final float INSIDE = 0.5f;
+
+  /** More is a mistake. */
+  private static final int MOST_STEPS = 16;
+
+  /**
+   * @param share of the pixels, marked, from which on it holds
+   * @param limit of the surest pixel
+   */
+  record Step(double share, double limit) {}
+
+  MinimumCertainty {
+    steps = List.copyOf(steps);
+  }
 
   /**
    * What the model declares; by default all samples are kept.
@@ -32,16 +55,47 @@ record MinimumCertainty(double limit) {
    */
   static MinimumCertainty of(Config index, ClassMap classes) {
     if (!index.has(KEY)) {
-      return new MinimumCertainty(Double.NEGATIVE_INFINITY);
+      return new MinimumCertainty(List.of());
     }
-    double limit = index.number(KEY);
-    if (!(limit > 0.5 && limit <= 1)) {
-      throw index.unsupported(KEY, limit, "a number above 0.5 and at most 1, or no such key");
-    }
+    JsonNode declared = index.node().get(KEY);
     if (classes.encoding() != ClassMap.Encoding.BINARY) {
-      throw index.unsupported(KEY, limit, "no such key unless sample_target is mask");
+      throw index.unsupported(KEY, declared, "no such key unless sample_target is mask");
     }
-    return new MinimumCertainty(limit);
+    List<Step> steps = new ArrayList<>();
+    if (declared.isNumber()) {
+      steps.add(new Step(0, declared.asDouble()));
+    } else if (declared.isArray() && declared.size() <= MOST_STEPS) {
+      declared.forEach(pair -> steps.add(step(index, pair)));
+    }
+    if (!valid(steps)) {
+      throw unsupported(index, declared);
+    }
+    return new MinimumCertainty(steps);
+  }
+
+  private static Step step(Config index, JsonNode pair) {
+    if (pair.size() != 2 || !pair.path(0).isNumber() || !pair.path(1).isNumber()) {
+      throw unsupported(index, pair);
+    }
+    return new Step(pair.get(0).asDouble(), pair.get(1).asDouble());
+  }
+
+  private static boolean valid(List<Step> steps) {
+    boolean valid = !steps.isEmpty() && steps.get(0).share() == 0;
+    for (int i = 0; i < steps.size(); i++) {
+      Step step = steps.get(i);
+      valid &= step.limit() > INSIDE && step.limit() <= 1;
+      valid &= i == 0 || step.share() > steps.get(i - 1).share() && step.share() <= 1;
+    }
+    return valid;
+  }
+
+  private static IllegalConfigException unsupported(Config index, JsonNode value) {
+    return index.unsupported(
+        KEY,
+        value,
+        "a number above 0.5 and at most 1, or a list of up to %d pairs of a share of the pixels, ascending from 0, and such a number"
+            .formatted(MOST_STEPS));
   }
 
   /**
@@ -50,12 +104,29 @@ record MinimumCertainty(double limit) {
    * @param sample how likely each pixel is inside, about 0..1
    */
   Raster applied(Raster sample) {
+    if (steps.isEmpty()) {
+      return sample;
+    }
+    float surest = 0;
+    int marked = 0;
     for (float value : sample.data()) {
-      // What is not a number stays, so that it is reported.
-      if (value >= limit || Float.isNaN(value)) {
+      if (Float.isNaN(value)) {
+        // It stays, so that it is reported.
         return sample;
       }
+      surest = Math.max(surest, value);
+      marked += value >= INSIDE ? 1 : 0;
     }
-    return Raster.filled(sample.channels(), sample.height(), sample.width(), 0);
+    return surest >= limit((double) marked / sample.data().length)
+        ? sample
+        : Raster.filled(sample.channels(), sample.height(), sample.width(), 0);
+  }
+
+  private double limit(double share) {
+    double limit = 0;
+    for (Step step : steps) {
+      limit = share >= step.share() ? step.limit() : limit;
+    }
+    return limit;
   }
 }
