@@ -5,31 +5,24 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.painted;
+import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.requireRefused;
 import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.requireSharedCalls;
 import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.spec;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Stream;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * ControlNets of Stable Diffusion XL make diffusers' images though trajectories are restored after
  * every step, and requests with and without control share calls.
  */
-@Tag("names-its-engine")
-class ControlXlTest {
+class ControlXlTest extends ReferenceFolders {
   private static final FolderCases CASES =
       new FolderCases(
           "control-xl.json.gz",
@@ -39,27 +32,8 @@ class ControlXlTest {
           "union of another kind",
           "another context");
 
-  @TempDir private static Path temp;
-
-  static Stream<Arguments> quick() throws IOException {
-    return CASES.first();
-  }
-
-  static Stream<Arguments> others() throws IOException {
-    return CASES.others();
-  }
-
-  @ParameterizedTest
-  @MethodSource("quick")
-  void makesTheReferencesImage(FolderCase given, String engine) throws IOException {
-    FolderCases.compare(given, engine, temp);
-  }
-
-  @ParameterizedTest
-  @MethodSource("others")
-  @Tag("nightly")
-  void makesTheReferencesImageOfTheOthersToo(FolderCase given, String engine) throws IOException {
-    FolderCases.compare(given, engine, temp);
+  ControlXlTest() {
+    super(CASES);
   }
 
   private static GenerationSpec controlled(String id) {
@@ -104,11 +78,7 @@ class ControlXlTest {
               "guessMode is 1; a ControlNet for several kinds of images knows no guess mode.",
               spec("no image").with(Parameters.CONTROL_MODE, 1L),
               "The request has a controlMode but no controlImage.");
-      refused.forEach(
-          (spec, message) ->
-              assertThatThrownBy(() -> pipeline.model().prepare(spec))
-                  .isInstanceOf(InvalidRequestException.class)
-                  .hasMessageStartingWith(message));
+      requireRefused(pipeline, refused);
     }
   }
 

@@ -23,23 +23,17 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * IP-Adapters: each kind makes diffusers' image though it is restored after every step, and
  * requests of all kinds share calls.
  */
-@Tag("names-its-engine")
-class ImagePromptsTest {
+class ImagePromptsTest extends ReferenceFolders {
   private static final FolderCases CASES =
       new FolderCases(
           "ip-adapters.json.gz",
@@ -52,10 +46,13 @@ class ImagePromptsTest {
           "FaceID",
           "an adapter of another context");
 
-  @TempDir private static Path temp;
   private static Path folder;
   private static PipelineSettings settings;
   private static final Map<String, DiffusionPipeline> PIPELINES = new HashMap<>();
+
+  ImagePromptsTest() {
+    super(CASES);
+  }
 
   @BeforeAll
   static void open() throws IOException {
@@ -76,27 +73,6 @@ class ImagePromptsTest {
 
   private static DiffusionPipeline pipeline() {
     return PIPELINES.get(Engines.ONNX_RUNTIME);
-  }
-
-  static Stream<Arguments> quick() throws IOException {
-    return CASES.first();
-  }
-
-  static Stream<Arguments> others() throws IOException {
-    return CASES.others();
-  }
-
-  @ParameterizedTest
-  @MethodSource("quick")
-  void makesTheReferencesImage(FolderCase given, String engine) throws IOException {
-    FolderCases.compare(given, engine, temp);
-  }
-
-  @ParameterizedTest
-  @MethodSource("others")
-  @Tag("nightly")
-  void makesTheReferencesImageOfTheOthersToo(FolderCase given, String engine) throws IOException {
-    FolderCases.compare(given, engine, temp);
   }
 
   private static GenerationSpec shown(String id) {

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.util.List;
@@ -91,6 +92,15 @@ final class SmallRequests {
           FolderCase.distance(plain, alone(pipeline, new GenerationSpec("none", spec.arguments())));
       assertThat(seen).as(spec.id()).matches(far -> far > 0.02 || spec.id().equals("none"));
     }
+  }
+
+  /** Requires that requests are refused, each by a message that begins so. */
+  static void requireRefused(DiffusionPipeline pipeline, Map<GenerationSpec, String> refused) {
+    refused.forEach(
+        (spec, message) ->
+            assertThatThrownBy(() -> pipeline.model().prepare(spec))
+                .isInstanceOf(InvalidRequestException.class)
+                .hasMessageStartingWith(message));
   }
 
   private static void step(DiffusionPipeline pipeline, Map<String, Trajectory> all) {

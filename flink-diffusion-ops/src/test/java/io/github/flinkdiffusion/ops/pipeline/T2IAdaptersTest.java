@@ -5,32 +5,25 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.painted;
+import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.requireRefused;
 import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.requireSharedCalls;
 import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.spec;
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Stream;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * T2I-Adapters: each kind makes diffusers' image though it is restored after every step, and
  * requests with them and without share calls.
  */
-@Tag("names-its-engine")
-class T2IAdaptersTest {
+class T2IAdaptersTest extends ReferenceFolders {
   private static final FolderCases CASES =
       new FolderCases(
           "t2i-adapters.json.gz",
@@ -40,27 +33,8 @@ class T2IAdaptersTest {
           "other widths",
           "other sizes");
 
-  @TempDir private static Path temp;
-
-  static Stream<Arguments> quick() throws IOException {
-    return CASES.first();
-  }
-
-  static Stream<Arguments> others() throws IOException {
-    return CASES.others();
-  }
-
-  @ParameterizedTest
-  @MethodSource("quick")
-  void makesTheReferencesImage(FolderCase given, String engine) throws IOException {
-    FolderCases.compare(given, engine, temp);
-  }
-
-  @ParameterizedTest
-  @MethodSource("others")
-  @Tag("nightly")
-  void makesTheReferencesImageOfTheOthersToo(FolderCase given, String engine) throws IOException {
-    FolderCases.compare(given, engine, temp);
+  T2IAdaptersTest() {
+    super(CASES);
   }
 
   private static GenerationSpec sketched(String id) {
@@ -109,11 +83,7 @@ class T2IAdaptersTest {
                   + " multiples of 4.",
               sketched("gray").with(Parameters.ADAPTER_IMAGE_2, Raster.filled(1, 16, 16, 1)),
               "adapterImage2 has 1 channels; it must have 3.");
-      refused.forEach(
-          (spec, message) ->
-              assertThatThrownBy(() -> pipeline.model().prepare(spec))
-                  .isInstanceOf(InvalidRequestException.class)
-                  .hasMessageStartingWith(message));
+      requireRefused(pipeline, refused);
     }
   }
 }
