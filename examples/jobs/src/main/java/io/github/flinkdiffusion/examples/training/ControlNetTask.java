@@ -80,7 +80,7 @@ final class ControlNetTask implements TrainingTask {
                 folder.networks(),
                 tokenizer.maxLength()),
             LatentEncoder.config(base).latentChannels());
-    this.encoder = new LatentEncoder(base, recipe.device());
+    this.encoder = LatentEncoder.of(base, recipe);
     this.unet = base.component(Denoiser.UNET).open();
     this.text = base.component(Denoiser.TEXT_ENCODER).open();
   }

@@ -100,8 +100,7 @@ final class DistillTask implements TrainingTask {
                 : recipe.loss().threshold());
     this.unet = base.component(UNET).open();
     this.text = prompts ? Optional.of(base.component(TEXT).open()) : Optional.empty();
-    this.encoder =
-        prompts ? Optional.of(new LatentEncoder(base, recipe.device())) : Optional.empty();
+    this.encoder = prompts ? Optional.of(LatentEncoder.of(base, recipe)) : Optional.empty();
   }
 
   private static Party party(boolean prompts, Config unet) {

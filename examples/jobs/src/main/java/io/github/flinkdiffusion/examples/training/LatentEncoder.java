@@ -16,6 +16,7 @@ import io.github.flinkdiffusion.ops.training.TrainedWeights;
 import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
+import java.util.Arrays;
 import java.util.random.RandomGenerator;
 
 /** A model's autoencoder, for trainings in its latents. */
@@ -25,11 +26,24 @@ final class LatentEncoder implements AutoCloseable {
   private final AutoencoderKLConfig vae;
   private final Network network;
 
-  LatentEncoder(ModelFolder base, String where) {
+  /** Where images are the same each time; null where they are not. */
+  private final EncodedImages encoded;
+
+  /** As a recipe needs it: its device, and what is kept of images that come again. */
+  static LatentEncoder of(ModelFolder base, Recipe recipe) {
+    return new LatentEncoder(
+        base,
+        recipe.device(),
+        recipe.repeatsImages() ? new EncodedImages(EncodedImages.mostBytes()) : null);
+  }
+
+  LatentEncoder(ModelFolder base, String where, EncodedImages encoded) {
+    this.encoded = encoded;
     this.vae = config(base);
     if (!vae.latentsMean().isEmpty()) {
       throw new IllegalConfigException(
-          "The model's autoencoder has latents_mean; a model whose latents are scaled by scaling_factor is expected.");
+          "The model's autoencoder has latents_mean; a model whose latents are scaled by"
+              + " scaling_factor is expected.");
     }
     try (TensorStore store = base.component(VAE).open()) {
       DeviceSpec device = Engines.standard().trainer().device(where);
@@ -52,7 +66,7 @@ final class LatentEncoder implements AutoCloseable {
 
   /** Samples of the encoder's distributions, scaled as the denoising network knows them. */
   HostTensor.Floats latents(HostTensor.Floats images, RandomGenerator random) {
-    HostTensor.Floats moments = network.call(AutoencoderKL.ENCODE, images);
+    HostTensor.Floats moments = moments(images);
     int rows = (int) moments.shape()[0];
     int size = moments.data().length / rows / 2;
     float[] latents = new float[rows * size];
@@ -66,6 +80,38 @@ final class LatentEncoder implements AutoCloseable {
     }
     return new HostTensor.Floats(
         latents, rows, moments.shape()[1] / 2, moments.shape()[2], moments.shape()[3]);
+  }
+
+  /**
+   * Means and variances. An image that is kept is encoded by itself: of a batch, its numbers would
+   * depend on the others in the last bits, and a training that goes on without what was kept would
+   * not equal an undisturbed one.
+   */
+  private HostTensor.Floats moments(HostTensor.Floats images) {
+    if (encoded == null) {
+      return network.call(AutoencoderKL.ENCODE, images);
+    }
+    long[] shape = images.shape();
+    int rows = (int) shape[0];
+    int size = images.data().length / rows;
+    float[] all = null;
+    long[] one = null;
+    for (int row = 0; row < rows; row++) {
+      float[] pixels = Arrays.copyOfRange(images.data(), row * size, (row + 1) * size);
+      HostTensor.Floats moments =
+          encoded.get(
+              pixels,
+              () ->
+                  network.call(
+                      AutoencoderKL.ENCODE,
+                      new HostTensor.Floats(pixels, 1, shape[1], shape[2], shape[3])));
+      if (all == null) {
+        one = moments.shape();
+        all = new float[rows * moments.data().length];
+      }
+      System.arraycopy(moments.data(), 0, all, row * moments.data().length, moments.data().length);
+    }
+    return new HostTensor.Floats(all, rows, one[1], one[2], one[3]);
   }
 
   @Override

@@ -452,17 +452,23 @@ record Recipe(
 
   /** How images become squares of a network's channels. */
   View view(int channels) {
-    return new View(
-        side,
-        channels,
-        new Augmentation(
-            data.flag("random_crop", false),
-            data.flag("mirrored", false),
-            data.flag("upside_down", false),
-            data.flag("quarter_turns", false),
-            data.number("least_share", 1),
-            data.number("brightness", 0),
-            data.number("contrast", 0)));
+    return new View(side, channels, augmentation());
+  }
+
+  private Augmentation augmentation() {
+    return new Augmentation(
+        data.flag("random_crop", false),
+        data.flag("mirrored", false),
+        data.flag("upside_down", false),
+        data.flag("quarter_turns", false),
+        data.number("least_share", 1),
+        data.number("brightness", 0),
+        data.number("contrast", 0));
+  }
+
+  /** Whether an image is the same each time that it is trained on. */
+  boolean repeatsImages() {
+    return augmentation().equals(Augmentation.NONE);
   }
 
   /** A caption for images that have none. */

@@ -109,7 +109,7 @@ final class TextTask implements TrainingTask {
     this.firstRow = newTokens.isPresent() ? firstRow(token.text("initial")) : new float[0];
     this.weights =
         new BaseWeights(base, Map.of(TEXT, TEXT + ".", UNET, UNET + "."), recipe.settings().seed());
-    this.encoder = new LatentEncoder(base, recipe.device());
+    this.encoder = LatentEncoder.of(base, recipe);
   }
 
   private float[] firstRow(String word) {
