@@ -17,6 +17,7 @@ import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.TreeMap;
 
@@ -33,10 +34,7 @@ record PreviousFrame(ImageTaskEvent frame, ImageEvent result, long number, int r
 
   static PreviousFrame of(ImageTaskEvent task, ImageEvent result, long number) {
     return new PreviousFrame(
-        ImageTaskEvent.newBuilder()
-            .setId(Series.asked(asked(task)))
-            .setImage(task.getImage())
-            .build(),
+        ImageTaskEvent.newBuilder().setId(asked(task)).setImage(task.getImage()).build(),
         ImageEvent.newBuilder(result).setOriginal(null).setContext(null).build(),
         number,
         0);
@@ -62,17 +60,34 @@ record PreviousFrame(ImageTaskEvent frame, ImageEvent result, long number, int r
     return result.getImageReference() != null || result.getImage().hasRemaining();
   }
 
-  private static ImageTaskEvent asked(ImageTaskEvent task) {
-    return ImageTaskEvent.newBuilder(task)
-        .setContext(null)
-        .setPriority(0)
-        .setParameters(FrameId.withoutStream(task.getParameters()))
-        .build();
+  /** A digest of what a frame's request asks for besides its image. */
+  private static String asked(ImageTaskEvent task) {
+    // Maps are encoded in no order.
+    Map<String, String> parameters = new TreeMap<>(FrameId.withoutStream(task.getParameters()));
+    byte[] others =
+        EventCodec.imageTasks()
+            .encode(
+                ImageTaskEvent.newBuilder(task)
+                    .setId("")
+                    .setImage(Payloads.inline(new byte[0], ""))
+                    .setOrigin(null)
+                    .setDeadline(null)
+                    .setPriority(0)
+                    .setAttributes(Map.of())
+                    .setParameters(Map.of())
+                    .setImages(Map.of())
+                    // Each record has its own key.
+                    .setContext(null)
+                    .build());
+    String images =
+        task.getImages().isEmpty() ? "" : NamedImages.digests(task.getImages()).toString();
+    String all = Payloads.sha256(others) + parameters + images;
+    return Payloads.sha256(all.getBytes(StandardCharsets.UTF_8));
   }
 
   /** Whether a frame asks for the same as this one, apart from its image. */
   boolean asksForTheSame(ImageTaskEvent task) {
-    return frame.getId().equals(Series.asked(asked(task)));
+    return frame.getId().equals(asked(task));
   }
 
   Payload image() {
