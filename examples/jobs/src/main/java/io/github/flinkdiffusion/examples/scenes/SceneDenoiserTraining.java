@@ -55,6 +55,9 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
   /** The first steps have prompts that say all of a scene, for the same reason. */
   private static final int STEPS_OF_WHOLE_PROMPTS = 3000;
 
+  /** Later ones have as many: of a prompt that leaves much open, little is learned of a thing. */
+  private static final double SHARE_OF_WHOLE_PROMPTS = 0.6;
+
   /**
    * So many levels are drawn among all, the others among the noisy ones: with little noise, a thing
    * is seen in the input, and the prompt hardly matters.
@@ -191,7 +194,9 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
   }
 
   private static String wording(long position, Scene scene, RandomGenerator random) {
-    return position < STEPS_OF_WHOLE_PROMPTS ? scene.prompt() : scene.phrase(random);
+    return position < STEPS_OF_WHOLE_PROMPTS || random.nextDouble() < SHARE_OF_WHOLE_PROMPTS
+        ? scene.prompt()
+        : scene.phrase(random);
   }
 
   private static boolean isOfOneThing(int scene) {

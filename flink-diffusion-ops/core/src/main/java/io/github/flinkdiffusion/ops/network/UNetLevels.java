@@ -197,8 +197,8 @@ record UNetLevels(List<Integer> channels, List<UNetBlock> down, List<UNetBlock> 
             "up_block_types",
             config.strings("up_block_types", List.of()),
             ("with K blocks, a first one that attends where the last of down_block_types does, and"
-                 + " as many block_out_channels in the last two levels as the time embedding, %d,"
-                 + " there and nowhere else")
+                    + " as many block_out_channels in the last two levels as the time embedding, %d,"
+                    + " there and nowhere else")
                 .formatted(timeEmbedding));
       }
     }
