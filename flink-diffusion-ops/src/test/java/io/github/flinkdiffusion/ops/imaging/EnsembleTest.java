@@ -10,6 +10,7 @@ import static org.assertj.core.api.Assertions.within;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.ClassMap;
 import io.github.flinkdiffusion.ops.pipeline.DepthFreedom;
+import io.github.flinkdiffusion.ops.pipeline.MinimumCertainty;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import java.util.ArrayList;
 import java.util.List;
@@ -47,6 +48,48 @@ class EnsembleTest {
             List.of(Raster.filled(1, 1, 1, 1.4f), Raster.filled(1, 1, 1, -0.3f)),
             ResultMeaning.classes(map));
     assertThat(stacked.data()).containsExactly(0.5f, 0.5f);
+  }
+
+  /** 0.6 for any mask, 0.9 for one of half of the pixels or more. */
+  private static ResultMeaning ofSureClasses() {
+    ClassMap map = ClassMap.binary("nothing", "something");
+    return ResultMeaning.classes(
+        new ClassMap(
+            map.encoding(),
+            map.labels(),
+            map.palette(),
+            map.background(),
+            1,
+            new MinimumCertainty(
+                List.of(new MinimumCertainty.Step(0, 0.6), new MinimumCertainty.Step(0.5, 0.9)))));
+  }
+
+  @Test
+  void aMaskThatIsNowhereSureEnoughIsEmptyAndASmallOneMayBeLessSure() {
+    for (float sure : new float[] {0.55f, 0.65f, 0.95f}) {
+      float[] small = {0.1f, 0.1f, sure, 0};
+      float[] large = {0.5f, 0.1f, sure, 0};
+      assertThat(Ensemble.reduced(List.of(new Raster(1, 1, 4, small)), ofSureClasses()).data())
+          .containsExactly(sure >= 0.6f ? small : new float[4]);
+      assertThat(Ensemble.reduced(List.of(new Raster(1, 1, 4, large)), ofSureClasses()).data())
+          .containsExactly(sure >= 0.9f ? large : new float[4]);
+    }
+  }
+
+  @Test
+  void theMeanOfAnEnsembleNeedsToBeSureAndNotEachSample() {
+    ResultMeaning meaning = ofSureClasses();
+    Raster sure = new Raster(1, 1, 4, new float[] {0.9f, 0.1f, 0, 0});
+    Raster unsure = new Raster(1, 1, 4, new float[] {0.5f, 0.1f, 0, 0});
+    assertThat(Ensemble.answer(List.of(unsure), meaning).mean().data()).containsOnly(0);
+    assertThat(Ensemble.answer(List.of(sure, unsure), meaning).mean().data())
+        .containsExactly(new float[] {0.7f, 0.1f, 0, 0}, within(1e-6f));
+
+    Raster elsewhere = new Raster(1, 1, 4, new float[] {0, 0, 0, 0.9f});
+    Ensemble apart = Ensemble.answer(List.of(sure, elsewhere), meaning);
+    assertThat(apart.mean().data()).containsOnly(0);
+    assertThat(apart.spread().data())
+        .containsExactly(new float[] {0.45f, 0.05f, 0, 0.45f}, within(1e-6f));
   }
 
   @Test

@@ -223,49 +223,15 @@ class ConcatParityTest {
   }
 
   @Test
-  void aSampleThatIsNowhereSureEnoughIsEmpty() throws IOException {
-    Raster image = golden(SEGMENTATION, "image");
-    Raster kept = run(withMinimumCertainty(0.74), image);
-    // Resized pixels are between the network's own, the surest of which is clipped to 0.75.
-    assertThat(kept.data()).isNotEqualTo(new float[kept.data().length]);
-    assertThat(run(withMinimumCertainty(0.76), image).data()).containsOnly(0);
-  }
-
-  @Test
-  void aSmallMaskMayBeLessSureThanALargeOne() {
-    MinimumCertainty certainty =
-        new MinimumCertainty(
-            List.of(new MinimumCertainty.Step(0, 0.6), new MinimumCertainty.Step(0.5, 0.9)));
-    for (float sure : new float[] {0.55f, 0.65f, 0.95f}) {
-      Raster small = new Raster(1, 1, 4, new float[] {0.1f, 0.1f, sure, 0});
-      Raster large = new Raster(1, 1, 4, new float[] {0.5f, 0.5f, sure, 0});
-      assertThat(certainty.applied(small) == small).as("small, %s", sure).isEqualTo(sure >= 0.6f);
-      assertThat(certainty.applied(large) == large).as("large, %s", sure).isEqualTo(sure >= 0.9f);
-    }
-    Raster broken = new Raster(1, 1, 2, new float[] {0.1f, Float.NaN});
-    assertThat(certainty.applied(broken)).isSameAs(broken);
-  }
-
-  @Test
-  void aPreviewShowsASampleThatIsNotSureYet() throws IOException {
-    try (DiffusionPipeline pipeline = Pipelines.open(withMinimumCertainty(0.76), SETTINGS)) {
-      GenerationSpec asked = spec(golden(SEGMENTATION, "image"), 12);
-      List<Trajectory> trajectories = pipeline.start(List.of(pipeline.model().prepare(asked)));
-      pipeline.step(trajectories);
-      float[] preview = pipeline.preview(trajectories).get(0).data();
-      assertThat(preview).isNotEqualTo(new float[preview.length]);
-    }
-  }
-
-  /** A model whose samples have no pixel above 0.75. */
-  private Path withMinimumCertainty(double limit) throws IOException {
-    Path model = Files.createDirectory(folder.resolve("at-" + limit));
-    copy(SEGMENTATION, model);
-    change(model.resolve("model_index.json"), index -> index.put("minimum_certainty", limit));
+  void aFolderSaysHowSureAnAnswerMustBe() throws IOException {
+    copy(SEGMENTATION, folder);
     change(
-        model.resolve("scheduler/scheduler_config.json"),
-        scheduler -> scheduler.put("clip_sample", true).put("clip_sample_range", 0.5));
-    return model;
+        folder.resolve("model_index.json"),
+        index -> index.putArray("minimum_certainty").addArray().add(0).add(0.9));
+    try (DiffusionPipeline pipeline = Pipelines.open(folder, SETTINGS)) {
+      assertThat(classes(pipeline, 1).certainty())
+          .isEqualTo(new MinimumCertainty(List.of(new MinimumCertainty.Step(0, 0.9))));
+    }
   }
 
   private static void change(Path file, Consumer<ObjectNode> change) throws IOException {

@@ -7,12 +7,16 @@ package io.github.flinkdiffusion.ops.table;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.flinkdiffusion.ops.image.FloatResize;
 import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SampleType;
 import io.github.flinkdiffusion.ops.imaging.Audit;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.BitSet;
@@ -33,6 +37,11 @@ import org.junit.jupiter.params.provider.ValueSource;
 class ImageModelsITCase {
   private static final Path FIXTURES = Path.of("src/test/resources/fixtures/models");
   private static final Path EXAMPLES = Path.of("../examples/models");
+
+  /** Of mini-brain-mask's sample. */
+  private static final int HEIGHT = 112;
+
+  private static final int WIDTH = 96;
   private static final String COLUMNS =
       "image BYTES, mask BYTES, uncertainty BYTES, width INT, height INT, audit STRING,"
           + " `error-string` STRING";
@@ -110,7 +119,9 @@ class ImageModelsITCase {
     String slice = file(slice().storedAs(SampleType.UINT16), "image/tiff");
     Row three = predict("'s' AS id, %s AS image".formatted(slice), "'seed', '7'");
     Raster mask = PngCodec.decode(mask(three));
-    assertThat(List.of(mask.channels(), mask.height(), mask.width())).containsExactly(1, 40, 36);
+    assertThat(List.of(mask.channels(), mask.height(), mask.width()))
+        .containsExactly(1, HEIGHT, WIDTH);
+    assertThat(mask.data()).contains(0, 1);
     Raster likely = PngCodec.decode(image(three));
     assertThat(likely.format().type()).isEqualTo(SampleType.UINT16);
     for (int i = 0; i < mask.data().length; i++) {
@@ -174,13 +185,27 @@ class ImageModelsITCase {
     assertCornerIsClear(function("SEGMENT(%s).mask".formatted(slice)), 7);
   }
 
-  /** A bright disc on a dark ground. */
-  private static Raster slice() {
-    float[] values = new float[40 * 36];
+  /** Of a head, as large as the network's sample. */
+  private static Raster slice() throws IOException {
+    Path slice = EXAMPLES.resolve("mini-brain-mask/inputs/slice-60.png");
+    return FloatResize.resize(
+        PngCodec.decode(Files.readAllBytes(slice)), HEIGHT, WIDTH, PilResize.Filter.BILINEAR);
+  }
+
+  @Test
+  void aBrightDiscIsNoBrain() throws Exception {
+    model(
+        "image BYTES",
+        EXAMPLES.resolve("mini-brain-mask"),
+        "'steps' = '1'",
+        "'ensemble-size' = '4'");
+    float[] values = new float[HEIGHT * WIDTH];
     for (int i = 0; i < values.length; i++) {
-      values[i] = Math.hypot(i / 36 - 20, i % 36 - 18) < 10 ? 0.9f : 0.1f;
+      values[i] = Math.hypot(i / WIDTH - 56, i % WIDTH - 48) < 30 ? 0.9f : 0.1f;
     }
-    return new Raster(1, 40, 36, values);
+    Row row = predict(file(new Raster(1, HEIGHT, WIDTH, values), "image/png") + " AS image", "");
+    assertThat(PngCodec.decode(mask(row)).data()).containsOnly(0);
+    assertThat(PngCodec.decode(image(row)).data()).containsOnly(0);
   }
 
   @Test

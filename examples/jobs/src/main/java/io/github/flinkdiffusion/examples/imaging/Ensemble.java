@@ -6,9 +6,11 @@ package io.github.flinkdiffusion.examples.imaging;
 
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import java.util.ArrayList;
 import java.util.List;
@@ -16,7 +18,7 @@ import java.util.List;
 /**
  * Several samples for one picture: seeds 0, 1, 2...
  *
- * @param samples one a seed
+ * @param samples one a seed, each as the answer that it is alone
  * @param mean of them, the answer
  * @param spread one channel: the root of their variance, a mean over channels; the uncertainty
  */
@@ -39,12 +41,22 @@ record Ensemble(List<Raster> samples, Raster mean, Raster spread) {
     while (!trajectories.get(0).done()) {
       pipeline.step(trajectories);
     }
-    return of(pipeline.finish(trajectories).stream().map(made -> made.image()).toList());
+    return of(
+        pipeline.finish(trajectories).stream().map(GeneratedImage::image).toList(),
+        pipeline.model().result(requests.get(0).arguments()));
   }
 
-  static Ensemble of(List<Raster> samples) {
-    var reduced = io.github.flinkdiffusion.ops.imaging.Ensemble.of(samples);
-    return new Ensemble(List.copyOf(samples), reduced.mean(), reduced.spread());
+  static Ensemble of(List<Raster> samples, ResultMeaning meaning) {
+    var answer = io.github.flinkdiffusion.ops.imaging.Ensemble.answer(samples, meaning);
+    return new Ensemble(
+        samples.stream()
+            .map(
+                each ->
+                    io.github.flinkdiffusion.ops.imaging.Ensemble.answer(List.of(each), meaning)
+                        .mean())
+            .toList(),
+        answer.mean(),
+        answer.spread());
   }
 
   /** The mean's error a pixel: the root of the squared differences, a mean over channels. */

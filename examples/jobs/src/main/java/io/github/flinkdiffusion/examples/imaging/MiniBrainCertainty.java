@@ -23,8 +23,8 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
- * How sure mini-brain-mask's samples are of their surest pixel, of pictures as it was trained on,
- * drawn anew: with a brain and without, by how much of the picture a sample marks. {@code
+ * How sure mini-brain-mask's answers are of their surest pixel, of pictures as it was trained on,
+ * drawn anew: with a brain and without, by how much of the picture an answer marks. {@code
  * minimum_certainty} is chosen by these, so that it owes nothing to what {@link
  * MiniBrainEvaluation} measures on.
  */
@@ -32,14 +32,14 @@ import picocli.CommandLine.Option;
     name = "mini-brain-certainty",
     mixinStandardHelpOptions = true,
     description =
-        "Shows how sure samples of pictures as in training are, to choose minimum_certainty.")
+        "Shows how sure answers to pictures as in training are, to choose minimum_certainty.")
 public final class MiniBrainCertainty implements Callable<Integer> {
   /** Not the training's, so that its draws are others. */
   private static final long SEED = 5;
 
   private static final double OTHER_HEAD_SHARE = 0.4;
 
-  /** Of the picture's pixels, that a sample marks; each kind is up to the next. */
+  /** Of the picture's pixels, that an answer marks; each kind is up to the next. */
   private static final List<Double> SHARES = List.of(0.0, 0.02, 0.05, 0.1, 0.2, 0.4);
 
   @Option(
@@ -78,7 +78,7 @@ public final class MiniBrainCertainty implements Callable<Integer> {
     System.exit(new CommandLine(new MiniBrainCertainty()).execute(args));
   }
 
-  /** Surest pixels of samples that mark about as much of their picture. */
+  /** Surest pixels of answers that mark about as much of their picture. */
   private static final class Marked {
     private final List<Float> heads = new ArrayList<>();
     private final List<Float> others = new ArrayList<>();
@@ -119,23 +119,21 @@ public final class MiniBrainCertainty implements Callable<Integer> {
       for (int i = 0; i < pictures; i++) {
         examples.draw(random, target, 0, slice, 0);
         boolean head = IntStream.range(0, plane).anyMatch(p -> target[p] > 0);
-        for (Raster sample :
-            Ensemble.of(pipeline, shown(slice), asked.samples(), asked.steps()).samples()) {
-          float surest = 0;
-          int marked = 0;
-          for (float value : sample.data()) {
-            surest = Math.max(surest, value);
-            marked += value >= 0.5f ? 1 : 0;
-          }
-          if (marked > 0) {
-            Marked kind = kinds.get(kindOf((double) marked / plane));
-            (head ? kind.heads : kind.others).add(surest);
-          }
+        float surest = 0;
+        int marked = 0;
+        for (float value :
+            Ensemble.of(pipeline, shown(slice), asked.samples(), asked.steps()).mean().data()) {
+          surest = Math.max(surest, value);
+          marked += value >= 0.5f ? 1 : 0;
+        }
+        if (marked > 0) {
+          Marked kind = kinds.get(kindOf((double) marked / plane));
+          (head ? kind.heads : kind.others).add(surest);
         }
       }
     }
     System.out.println(
-        "| marked, from | samples of heads | surest pixel | 5 %, 95 % | of no brain | surest pixel"
+        "| marked, from | heads | surest pixel | 5 %, 95 % | no brain | surest pixel"
             + " | 5 %, 95 % |");
     System.out.println("| --- | --- | --- | --- | --- | --- | --- |");
     for (int i = 0; i < kinds.size(); i++) {

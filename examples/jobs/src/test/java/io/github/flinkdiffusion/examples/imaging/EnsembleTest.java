@@ -8,6 +8,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -19,7 +20,8 @@ class EnsembleTest {
         Ensemble.of(
             List.of(
                 new Raster(2, 1, 2, new float[] {0, 0.5f, 0, 0.5f}),
-                new Raster(2, 1, 2, new float[] {1, 0.5f, 0, 0.5f})));
+                new Raster(2, 1, 2, new float[] {1, 0.5f, 0, 0.5f})),
+            ResultMeaning.PICTURE);
     assertThat(ensemble.mean().data()).containsExactly(0.5f, 0.5f, 0, 0.5f);
     assertThat(ensemble.spread().data())
         .containsExactly(new float[] {(float) Math.sqrt(0.125), 0}, within(1e-6f));

@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SampleType;
+import io.github.flinkdiffusion.ops.pipeline.ClassMap;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import java.util.BitSet;
 import java.util.List;
@@ -99,22 +100,44 @@ public record Ensemble(Raster mean, Raster spread) {
    * @param noData pixels that hold none, {@code y * width + x}
    */
   public static Ensemble answer(List<Raster> samples, ResultMeaning meaning, BitSet noData) {
-    // Of a segmentation the mean of what samples say is an answer, not that of samples.
-    List<Raster> said =
-        meaning
-            .classes()
-            .map(classes -> samples.stream().map(classes::shares).toList())
-            .orElse(samples);
-    if (said.size() == 1) {
-      Raster one = said.get(0);
-      return new Ensemble(one, Raster.filled(1, one.height(), one.width(), 0));
+    if (meaning.classes().isPresent()) {
+      return classes(samples, meaning.classes().get());
+    }
+    if (samples.size() == 1) {
+      return alone(samples.get(0));
     }
     return switch (meaning.kind()) {
-      case PICTURE, MASK, BOXES -> of(said);
-      case TEXT -> throw new IllegalArgumentException("A text is no image.");
-      case DEPTH -> DenseEnsembles.depths(said, meaning.depths().orElseThrow(), noData);
-      case NORMALS -> DenseEnsembles.normals(said);
+      case PICTURE, BOXES -> of(samples);
+      case MASK, TEXT -> throw new IllegalArgumentException("No image: " + meaning);
+      case DEPTH -> DenseEnsembles.depths(samples, meaning.depths().orElseThrow(), noData);
+      case NORMALS -> DenseEnsembles.normals(samples);
     };
+  }
+
+  /**
+   * The mean of what samples say is an answer, not that of samples. One that is not sure enough
+   * says nothing; how much the samples differ stays.
+   */
+  private static Ensemble classes(List<Raster> samples, ClassMap classes) {
+    List<Raster> said = samples.stream().map(classes::shares).toList();
+    Ensemble answer = said.size() == 1 ? alone(said.get(0)) : of(said);
+    return classes.certainty().empties(answer.mean())
+        ? new Ensemble(nothing(answer.mean()), answer.spread())
+        : answer;
+  }
+
+  private static Raster nothing(Raster like) {
+    return new Raster(
+        like.channels(),
+        like.height(),
+        like.width(),
+        new float[like.data().length],
+        like.format(),
+        like.metadata());
+  }
+
+  private static Ensemble alone(Raster sample) {
+    return new Ensemble(sample, Raster.filled(1, sample.height(), sample.width(), 0));
   }
 
   /** The mean's channels and behind them the spread, as one raster of measurements. */

@@ -30,6 +30,8 @@ import org.apache.flink.annotation.Internal;
  *     something
  * @param leastPixels of a connected area of a class, so that it counts as something that was found;
  *     1 or more
+ * @param certainty that an answer needs so that it has found something; of {@link Encoding#BINARY}
+ *     alone
  */
 @Internal
 public record ClassMap(
@@ -37,7 +39,8 @@ public record ClassMap(
     List<String> labels,
     List<Rgb> palette,
     OptionalInt background,
-    int leastPixels) {
+    int leastPixels,
+    MinimumCertainty certainty) {
 
   /** Classes that there can be: their numbers go into pictures of 8 bits. */
   public static final int MOST_CLASSES = 256;
@@ -79,12 +82,15 @@ public record ClassMap(
     if (leastPixels < 1) {
       throw new IllegalArgumentException("Areas of at least %d pixels".formatted(leastPixels));
     }
+    if (encoding != Encoding.BINARY && !certainty.steps().isEmpty()) {
+      throw new IllegalArgumentException("A certainty of samples that are " + encoding);
+    }
   }
 
-  /** Areas of any size count. */
+  /** Areas of any size count, and answers that are not sure. */
   public ClassMap(
       Encoding encoding, List<String> labels, List<Rgb> palette, OptionalInt background) {
-    this(encoding, labels, palette, background, 1);
+    this(encoding, labels, palette, background, 1, MinimumCertainty.NONE);
   }
 
   /** Something and what is around it: white on black. */

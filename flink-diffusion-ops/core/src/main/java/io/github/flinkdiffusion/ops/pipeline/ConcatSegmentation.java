@@ -25,16 +25,14 @@ import java.util.Optional;
  *
  * <p>diffusers has no such pipeline; the folder is as it would write one. {@code model_index.json}
  * says, beside the components {@code unet} (UNet2DModel) and {@code scheduler}, what the classes
- * are, see {@link DeclaredClasses}, how sure a sample must be, see {@link MinimumCertainty}, and,
- * each with the one value that there is, {@code concatenation}, {@code image_resampling} and {@code
- * value_range}.
+ * are, see {@link DeclaredClasses}, and, each with the one value that there is, {@code
+ * concatenation}, {@code image_resampling} and {@code value_range}.
  */
 final class ConcatSegmentation implements Task {
   private final Parts parts;
   private final SampleShape shape;
   private final int imageChannels;
   private final ClassMap classes;
-  private final MinimumCertainty certainty;
 
   private ConcatSegmentation(Components components) {
     SamplingPlans plans = SamplingPlans.open(components);
@@ -52,7 +50,6 @@ final class ConcatSegmentation implements Task {
     }
     this.shape = new SampleShape(unet.outChannels(), side[0], side[1]);
     this.classes = DeclaredClasses.of(index, config, unet.outChannels());
-    this.certainty = MinimumCertainty.of(index, classes);
     this.imageChannels = unet.inChannels() - unet.outChannels();
     if (imageChannels < 1) {
       throw config.unsupported(
@@ -125,10 +122,7 @@ final class ConcatSegmentation implements Task {
     return results(done, first.height(), first.width(), false);
   }
 
-  /**
-   * Classes are in their colors: what is previewed is looked at. Samples that are not sure yet are
-   * shown.
-   */
+  /** Classes are in their colors: what is previewed is looked at. */
   @Override
   public HostTensor.Floats decodePreview(List<Sample> rough) {
     SampleShape sample = rough.get(0).shape();
@@ -148,9 +142,6 @@ final class ConcatSegmentation implements Task {
         values[j] = values[j] / 2 + 0.5f;
       }
       Raster result = new Raster(sample.channels(), sample.height(), sample.width(), values);
-      if (!preview) {
-        result = certainty.applied(result);
-      }
       Raster whole =
           FloatResize.resize(
               colors ? classes.shares(result) : result, height, width, PilResize.Filter.BILINEAR);

@@ -20,7 +20,7 @@ import java.util.OptionalInt;
  * and blue, 0 to 255, for each class, which only samples of colors need; {@code background}, the
  * number of the class that is nothing in particular, 0 unless it says otherwise, -1 for none;
  * {@code minimum_region}, the pixels of the smallest area that is a region of the result, 1 unless
- * it says otherwise.
+ * it says otherwise; and how sure an answer must be, see {@link MinimumCertainty}.
  */
 final class DeclaredClasses {
   private static final String TARGET = "sample_target";
@@ -60,7 +60,8 @@ final class DeclaredClasses {
             labels,
             palette(index, encoding, labels.size()),
             background(index, labels),
-            leastPixels(index));
+            leastPixels(index),
+            MinimumCertainty.of(index, encoding));
     if (map.sampleChannels() != channels) {
       throw unet.unsupported(
           "out_channels",

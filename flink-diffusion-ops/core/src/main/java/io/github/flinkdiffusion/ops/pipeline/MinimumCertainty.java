@@ -10,24 +10,30 @@ import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
 import java.util.ArrayList;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /**
- * How sure a sample must be of one pixel at least, so that it counts as having found something: the
- * key {@code minimum_certainty} of {@code model_index.json}. A network that was trained on pictures
- * of one thing sees it faintly in others, too. Where the thing is, its middle is certain; where
- * nothing is, no pixel is. The limit belongs to the weights, so it stands beside them and not in a
- * job's configuration.
+ * How sure an answer must be of one pixel at least, so that it counts as having found something:
+ * the key {@code minimum_certainty} of {@code model_index.json}. A network that was trained on
+ * pictures of one thing sees it faintly in others, too. Where the thing is, its middle is certain;
+ * where nothing is, no pixel is. The limit belongs to the weights, so it stands beside them and not
+ * in a job's configuration.
  *
- * <p>It is a number, or a list of pairs: from which share of the pixels that the sample marks on,
+ * <p>It is a number, or a list of pairs: from which share of the pixels that the answer marks on,
  * and the number. The middle of a small mask is near its edge, where nothing is certain, so small
  * ones may need a lower limit.
  *
- * <p>A sample whose surest pixel is below the limit is 0 everywhere. Each sample of an ensemble is
- * looked at by itself, in the network's own size, so the limit does not depend on the picture's.
+ * <p>An answer whose surest pixel is below the limit is 0 everywhere. Of an ensemble it is the mean
+ * of the samples: one that is less sure than the others does not count for nothing. Previews are
+ * not answers.
  *
- * @param steps by ascending share, the first from 0; without any, all samples are kept
+ * @param steps by ascending share, the first from 0; without any, all answers are kept
  */
-record MinimumCertainty(List<Step> steps) {
+@Internal
+public record MinimumCertainty(List<Step> steps) {
+  /** Keeps all answers. */
+  public static final MinimumCertainty NONE = new MinimumCertainty(List.of());
+
   private static final String KEY = "minimum_certainty";
 
   /** A pixel is marked from here on. */
@@ -40,25 +46,25 @@ record MinimumCertainty(List<Step> steps) {
    * @param share of the pixels, marked, from which on it holds
    * @param limit of the surest pixel
    */
-  record Step(double share, double limit) {}
+  public record Step(double share, double limit) {}
 
-  MinimumCertainty {
+  public MinimumCertainty {
     steps = List.copyOf(steps);
   }
 
   /**
-   * What the model declares; by default all samples are kept.
+   * What the model declares; by default all answers are kept.
    *
    * @throws IllegalConfigException for a limit that is not above 0.5 and at most 1: pixels below a
    *     half are outside anyway; and for classes other than a mask's two, whose samples do not say
    *     how sure they are
    */
-  static MinimumCertainty of(Config index, ClassMap classes) {
+  static MinimumCertainty of(Config index, ClassMap.Encoding encoding) {
     if (!index.has(KEY)) {
-      return new MinimumCertainty(List.of());
+      return NONE;
     }
     JsonNode declared = index.node().get(KEY);
-    if (classes.encoding() != ClassMap.Encoding.BINARY) {
+    if (encoding != ClassMap.Encoding.BINARY) {
       throw index.unsupported(KEY, declared, "no such key unless sample_target is mask");
     }
     List<Step> steps = new ArrayList<>();
@@ -99,27 +105,21 @@ record MinimumCertainty(List<Step> steps) {
   }
 
   /**
-   * The sample, or one that is 0 everywhere.
+   * Whether an answer is too unsure to have found anything.
    *
-   * @param sample how likely each pixel is inside, about 0..1
+   * @param shares one channel: how likely each pixel is inside, about 0..1
    */
-  Raster applied(Raster sample) {
+  public boolean empties(Raster shares) {
     if (steps.isEmpty()) {
-      return sample;
+      return false;
     }
     float surest = 0;
     int marked = 0;
-    for (float value : sample.data()) {
-      if (Float.isNaN(value)) {
-        // It stays, so that it is reported.
-        return sample;
-      }
+    for (float value : shares.data()) {
       surest = Math.max(surest, value);
       marked += value >= INSIDE ? 1 : 0;
     }
-    return surest >= limit((double) marked / sample.data().length)
-        ? sample
-        : Raster.filled(sample.channels(), sample.height(), sample.width(), 0);
+    return surest < limit((double) marked / shares.data().length);
   }
 
   private double limit(double share) {
