@@ -182,8 +182,8 @@ public final class TextToImageDemo implements Callable<Integer> {
       return 0;
     }
     // Everything that can be wrong is found before anything is started or written.
-    List<AskedPrompt> prompts = prompts();
     checkNumbers();
+    List<AskedPrompt> prompts = prompts();
     int parallelism = options.parallelism();
     Configuration settings = settings();
     PromptNotes notes = new PromptNotes(models(settings));

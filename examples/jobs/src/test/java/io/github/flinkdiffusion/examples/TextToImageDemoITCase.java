@@ -237,17 +237,23 @@ class TextToImageDemoITCase {
     assertThat(onlyError(run("--model", nowhere, "a"))).contains(nowhere);
     assertThat(onlyError(run("--model", MODEL, "--scheduler", "Euler", "a")))
         .contains("'Euler' (did you mean 'EulerDiscreteScheduler'?)");
-    assertThat(onlyError(run("--model", MODEL, "--count", "0"))).contains("--count is 0");
-    assertThat(onlyError(run("--model", MODEL, "--steps", "0"))).contains("--steps is 0");
-    assertThat(onlyError(run("--model", MODEL, "--steps", "99999"))).contains("99999");
-    assertThat(onlyError(run("--model", MODEL, "--parallelism", "0"))).contains("is 0");
+    assertThat(onlyError(run("--model", MODEL)))
+        .contains("Say what to draw")
+        .contains("vocabulary.json");
+    assertThat(onlyError(run("--model", MODEL, "--count", "0", "a cat"))).contains("--count is 0");
+    assertThat(onlyError(run("--model", MODEL, "--steps", "0", "a cat"))).contains("--steps is 0");
+    assertThat(onlyError(run("--model", MODEL, "--steps", "99999", "a cat"))).contains("99999");
+    assertThat(onlyError(run("--model", MODEL, "--parallelism", "0", "a cat"))).contains("is 0");
     assertThat(onlyError(run("--model", MODEL, "--size", "7", "a cat"))).contains("width is 7");
-    assertThat(onlyError(run("--model", MODEL, "--device", "tpu"))).contains("tpu").contains("cpu");
-    assertThat(onlyError(run("--model", MODEL, "-Ddiffusion.capasity=3")))
+    assertThat(onlyError(run("--model", MODEL, "--device", "tpu", "a cat")))
+        .contains("tpu")
+        .contains("cpu");
+    assertThat(onlyError(run("--model", MODEL, "-Ddiffusion.capasity=3", "a cat")))
         .contains("capasity")
         .contains("diffusion.capacity");
-    assertThat(onlyError(run("--model", MODEL, "-Ddiffusion.capacity=x"))).contains("'x'");
-    assertThat(onlyError(run("--model", MODEL, "-Ddiffusion.device=cpu"))).contains("--device");
+    assertThat(onlyError(run("--model", MODEL, "-Ddiffusion.capacity=x", "a cat"))).contains("'x'");
+    assertThat(onlyError(run("--model", MODEL, "-Ddiffusion.device=cpu", "a cat")))
+        .contains("--device");
     assertThat(onlyError(run("--no-job", "a"))).contains("--bootstrap-servers");
     assertThat(
             onlyError(run("--no-job", "--bootstrap-servers", "h:1", "-Ddiffusion.capacity=3", "a")))
