@@ -9,13 +9,17 @@ import java.util.random.RandomGenerator;
 
 /**
  * Pictures that a network takes for a head if it looks for something round with a rim, drawn anew
- * each time: portraits, ovals and boxes with a texture and rims, and lines and rings.
+ * each time: portraits, ovals and boxes with a texture and rims, lines and rings, faces with fur,
+ * windows of a screen, and pages of text.
  */
 final class Lookalikes {
-  private static final int KINDS = 3;
+  private static final int KINDS = 6;
 
   /** Most strokes of a picture. */
   private static final int STROKES = 24;
+
+  /** Side of the noise that fur is made of. */
+  private static final int GRAIN = 64;
 
   private final int height;
   private final int width;
@@ -39,6 +43,9 @@ final class Lookalikes {
     switch (random.nextInt(KINDS)) {
       case 0 -> picture.portrait();
       case 1 -> picture.framed(texture);
+      case 2 -> picture.animal();
+      case 3 -> picture.window(texture);
+      case 4 -> picture.page();
       default -> picture.strokes();
     }
     return new Raster(1, height, width, picture.data);
@@ -105,6 +112,119 @@ final class Lookalikes {
     }
   }
 
+  /** A face with fur, ears, round eyes, a nose and whiskers, often larger than the picture. */
+  private void animal() {
+    double x = 0.5 + 0.3 * signed();
+    double y = 0.5 + 0.3 * signed();
+    double size = 0.15 + 0.5 * random.nextDouble();
+    double tilt = 0.5 * signed();
+    double fur = 0.2 + 0.7 * random.nextDouble();
+    double light = 0.5 * signed();
+    for (int side = -1; side <= 1; side += 2) {
+      ellipse(x + 0.7 * side * size, y - 0.8 * size, 0.3 * size, 0.5 * size, tilt, fur, light);
+      ellipse(x + 0.7 * side * size, y - 0.8 * size, 0.18 * size, 0.35 * size, tilt, 0.6 * fur, 0);
+    }
+    ellipse(x, y, size, size * (0.8 + 0.4 * random.nextDouble()), tilt, fur, light);
+    furred(0.1 + 0.5 * random.nextDouble());
+    double iris = random.nextDouble();
+    double open = 0.12 + 0.12 * random.nextDouble();
+    for (int side = -1; side <= 1; side += 2) {
+      double eyeX = x + 0.4 * side * size;
+      double eyeY = y - 0.1 * size + 0.4 * side * size * Math.sin(tilt);
+      ellipse(eyeX, eyeY, 1.25 * open * size, 1.1 * open * size, tilt, 0.15, 0);
+      ellipse(eyeX, eyeY, open * size, 0.9 * open * size, tilt, iris, light);
+      ellipse(eyeX, eyeY, 0.5 * open * size, 0.7 * open * size, 0, 0.05, 0);
+    }
+    double muzzle = Math.min(1, fur + 0.3 * random.nextDouble());
+    ellipse(x, y + 0.5 * size, 0.35 * size, 0.25 * size, tilt, muzzle, light);
+    ellipse(x, y + 0.35 * size, 0.12 * size, 0.08 * size, tilt, random.nextDouble(), 0);
+    for (int i = random.nextInt(9); i > 0; i--) {
+      double far = 0.6 * size * signed();
+      ellipse(x + far, y + 0.5 * size, 0.4 * size, 0.006, 0.4 * signed(), 0.9, 0);
+    }
+  }
+
+  /** Strokes of noise along directions that turn slowly, over all of the picture. */
+  private void furred(double strength) {
+    float[] noise = new float[GRAIN * GRAIN];
+    for (int i = 0; i < noise.length; i++) {
+      noise[i] = (float) random.nextGaussian();
+    }
+    Raster grain = new Raster(1, GRAIN, GRAIN, noise);
+    double along = 6 + 12 * random.nextDouble();
+    double across = 1.5 + 3 * random.nextDouble();
+    double angle = Math.PI * random.nextDouble();
+    double bend = 0.6 * signed();
+    for (int row = 0; row < height; row++) {
+      double v = (double) row / height - 0.5;
+      for (int column = 0; column < width; column++) {
+        double u = (double) column / width - 0.5;
+        double direction = angle + bend * (u * u + v);
+        double p = (Math.cos(direction) * column + Math.sin(direction) * row) / along;
+        double q = (Math.cos(direction) * row - Math.sin(direction) * column) / across;
+        double value = SliceVariation.bilinear(grain, wrapped(p), wrapped(q));
+        int at = row * width + column;
+        data[at] = (float) Math.max(0, Math.min(1, data[at] * (1 + strength * value)));
+      }
+    }
+  }
+
+  private static double wrapped(double at) {
+    return at - (GRAIN - 1) * Math.floor(at / (GRAIN - 1));
+  }
+
+  /** A screen or a part of it: bars, buttons and lines over surfaces that grow lighter. */
+  private void window(Raster texture) {
+    int surfaces = 1 + random.nextInt(4);
+    for (int i = 0; i < surfaces; i++) {
+      double x = 0.5 + 0.35 * signed();
+      double y = 0.5 + 0.35 * signed();
+      double across = 0.1 + 0.4 * random.nextDouble();
+      double down = 0.08 + 0.4 * random.nextDouble();
+      double level = random.nextDouble();
+      double rim = random.nextDouble();
+      shape(x, y, across + 0.02, down + 0.02, 0, 12, rim, 0);
+      shape(x, y, across, down, 0, 12, level, signed());
+      shape(x, y - 0.9 * down, across, 0.1 * down, 0, 12, random.nextDouble(), signed());
+      double writing = level < 0.5 ? 1 : 0;
+      int lines = random.nextInt(12);
+      for (int line = 0; line < lines; line++) {
+        double top = y - 0.7 * down + 1.5 * down * line / lines;
+        double length = across * (0.2 + 0.7 * random.nextDouble());
+        shape(x - 0.9 * across + length, top, length, 0.012, 0, 8, writing, 0);
+      }
+    }
+    if (random.nextBoolean()) {
+      double share = 0.3 * random.nextDouble();
+      for (int i = 0; i < data.length; i++) {
+        data[i] = (float) ((1 - share) * data[i] + share * texture.data()[i]);
+      }
+    }
+  }
+
+  /** Words in lines, dark on light or light on dark, scanned a little askew and unevenly lit. */
+  private void page() {
+    double paper = random.nextDouble();
+    double ink = paper < 0.5 ? paper + 0.5 * random.nextDouble() : paper * random.nextDouble();
+    shape(0.5, 0.5, 1, 1, 0.05 * signed(), 20, paper, signed());
+    double tilt = 0.15 * signed();
+    double high = 0.01 + 0.04 * random.nextDouble();
+    double left = 0.05 + 0.2 * random.nextDouble();
+    for (double y = left; y < 1 - left / 2; y += high * (2.5 + random.nextDouble())) {
+      double x = left;
+      while (x < 1 - left) {
+        double word = high * (0.5 + 3 * random.nextDouble());
+        int letters = 1 + (int) (2 * word / high);
+        for (int letter = 0; letter < letters; letter++) {
+          double at = x + 2 * word * letter / letters;
+          double thin = high * (0.15 + 0.3 * random.nextDouble());
+          ellipse(at, y + tilt * (at - 0.5), thin, high * 0.7, 0.5 * signed(), ink, 0);
+        }
+        x += 2 * word + high;
+      }
+    }
+  }
+
   /** Lines, rings and spots of one or of several brightnesses. */
   private void strokes() {
     int count = 1 + random.nextInt(STROKES);
@@ -163,8 +283,12 @@ final class Lookalikes {
     double cos = Math.cos(tilt);
     double sin = Math.sin(tilt);
     double soft = 1 / (Math.min(across, down) * width);
-    for (int row = 0; row < height; row++) {
-      for (int column = 0; column < width; column++) {
+    // Of a square around it; most shapes are much smaller than the picture.
+    double reach = (Math.abs(across) + Math.abs(down)) * width;
+    int bottom = (int) Math.min(height, y * height + reach + 1);
+    int right = (int) Math.min(width, x * width + reach + 1);
+    for (int row = (int) Math.max(0, y * height - reach); row < bottom; row++) {
+      for (int column = (int) Math.max(0, x * width - reach); column < right; column++) {
         double u = (column + 0.5 - x * width) / width;
         double v = (row + 0.5 - y * height) / width;
         double p = (cos * u + sin * v) / across;

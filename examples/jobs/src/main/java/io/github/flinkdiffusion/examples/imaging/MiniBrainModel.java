@@ -18,11 +18,16 @@ final class MiniBrainModel {
   static final String MINIMUM_CERTAINTY = "minimum_certainty";
 
   /**
-   * About what 95 of 100 samples of heads reach that mark so much of their picture, by {@link
-   * MiniBrainCertainty}; of the smallest masks, what 95 of 100 samples without a brain do not.
+   * About what 95 of 100 answers to heads reach that mark so much of their picture, by {@link
+   * MiniBrainCertainty}; of the smallest masks, what 95 of 100 answers without a brain do not.
    */
   private static final List<List<Number>> LIMITS =
-      List.of(List.of(0, 0.6), List.of(0.1, 0.74), List.of(0.2, 0.93), List.of(0.4, 0.955));
+      List.of(
+          List.of(0, 0.69),
+          List.of(0.05, 0.74),
+          List.of(0.1, 0.82),
+          List.of(0.2, 0.94),
+          List.of(0.4, 0.99));
 
   private MiniBrainModel() {}
 

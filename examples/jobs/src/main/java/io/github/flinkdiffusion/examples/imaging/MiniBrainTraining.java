@@ -21,7 +21,7 @@ import picocli.CommandLine.Option;
     description =
         "Trains examples/models/mini-brain-mask; see its model card for the source of the scan.")
 public final class MiniBrainTraining implements Callable<Integer> {
-  static final int DRAWINGS = 400;
+  static final int DRAWINGS = 1600;
 
   /**
    * Most batches have losses of some hundredths. One with a non-head that the network still takes
@@ -46,7 +46,7 @@ public final class MiniBrainTraining implements Callable<Integer> {
   @Option(
       names = "--icons",
       description =
-          "icons.json of an npm package @iconify-json/..., 400 of whose drawings are non-heads,"
+          "icons.json of an npm package @iconify-json/..., 1,600 of whose drawings are non-heads,"
               + " too.")
   private Path icons;
 

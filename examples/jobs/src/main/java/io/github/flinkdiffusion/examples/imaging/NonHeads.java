@@ -135,7 +135,7 @@ final class NonHeads {
   }
 
   Raster draw(RandomGenerator random, int height, int width) {
-    int kind = random.nextInt(8);
+    int kind = random.nextInt(10);
     if (kind >= 6) {
       return lookalike(random, height, width);
     }

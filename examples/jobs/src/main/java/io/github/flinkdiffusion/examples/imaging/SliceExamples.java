@@ -15,6 +15,11 @@ import java.util.random.RandomGenerator;
 final class SliceExamples implements DenoiserTraining.Examples {
   private static final double NO_BRAIN_SHARE = 0.05;
 
+  /**
+   * Of the heads, from the lowest quarter of the slices, where little brain is between much else.
+   */
+  private static final double LOWEST_SHARE = 0.3;
+
   private final List<Raster> slices;
   private final List<Raster> masks;
   private final NonHeads nonHeads;
@@ -78,6 +83,9 @@ final class SliceExamples implements DenoiserTraining.Examples {
       return new SliceVariation.Pair(drawn, Raster.filled(1, drawn.height(), drawn.width(), 0));
     }
     int i = random.nextInt(slices.size());
+    if (random.nextDouble() < LOWEST_SHARE) {
+      i /= 4;
+    }
     SliceVariation.Pair pair = new SliceVariation.Pair(slices.get(i), masks.get(i));
     if (random.nextDouble() < otherShare) {
       pair = OtherHead.draw(random).apply(pair.slice(), pair.mask());
