@@ -319,13 +319,13 @@ class ModelProviderITCase {
   @CsvSource(
       delimiter = '|',
       value = {
-        "'model.loras' = '/no/such.safetensors=0.8' | cannot be used: Cannot read weights from"
-            + " /no/such.safetensors",
+        "'model.loras' = '/no/such.safetensors=0.8' | LoRA /no/such.safetensors does not exist; it"
+            + " must be a file on every task manager. The job's options add it to the model in",
         "'model.loras' = '%s/lora/peft.safetensors=strong' | peft.safetensors=strong' in option"
             + " diffusion.model.loras: expected file=scale, such as",
         "'model.loras' = '%s/lora/peft.safetensors=NaN' | peft.safetensors=NaN' in option"
             + " diffusion.model.loras: expected file=scale, such as",
-        "'model.loras' = '%s/lora/kohya-sdxl.safetensors=1' | cannot be used: LoRA"
+        "'model.loras' = '%s/lora/kohya-sdxl.safetensors=1' | could not be opened: LoRA"
             + " %s/lora/kohya-sdxl.safetensors:"
             + " 'lora_unet_input_blocks_1_0_in_layers_2.lora_up.weight'",
         "'model.loras' = '%s/models/tiny-sd1/unet/diffusion_pytorch_model.safetensors=1' |"
