@@ -26,6 +26,7 @@ import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SampleType;
 import io.github.flinkdiffusion.ops.pipeline.ClassMap;
+import io.github.flinkdiffusion.ops.pipeline.MinimumCertainty;
 import io.github.flinkdiffusion.ops.pipeline.Seeds;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import java.nio.ByteBuffer;
@@ -246,7 +247,8 @@ class ImageTaskOperatorTest extends ImageTaskCase {
             List.of("sea", "sand", "wood"),
             ClassMap.colors(3),
             OptionalInt.empty(),
-            17);
+            17,
+            MinimumCertainty.NONE);
     FakeUpscalers masks = new FakeUpscalers(3, DIGEST, false, classes);
     try (ImageSubtask subtask = new ImageSubtask(masks, settings(), devices).open()) {
       subtask.task(task("a", new Raster(3, 4, 4, shares), "image/png").build());

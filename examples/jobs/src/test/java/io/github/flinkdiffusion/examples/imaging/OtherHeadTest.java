@@ -93,6 +93,7 @@ class OtherHeadTest {
     Raster texture = Raster.filled(1, HEIGHT, WIDTH, 0.75f);
     Set<List<Float>> pictures = new HashSet<>();
     Random random = new Random(9);
+    int withGround = 0;
     for (int i = 0; i < 40; i++) {
       float[] drawn = Lookalikes.draw(random, ground, texture, HEIGHT, WIDTH).data();
       int left = 0;
@@ -102,9 +103,12 @@ class OtherHeadTest {
         left += value == 0.25f ? 1 : 0;
         values.add(value);
       }
-      assertThat(left).as("pixels of the ground").isPositive().isLessThan(drawn.length);
+      // Fur and pages may cover all of it.
+      assertThat(left).as("pixels of the ground").isLessThan(drawn.length);
+      withGround += left > 0 ? 1 : 0;
       pictures.add(values);
     }
+    assertThat(withGround).as("pictures that show their ground").isGreaterThan(20);
     assertThat(pictures).hasSize(40);
     assertThat(ground.data()).containsOnly(0.25f);
   }
