@@ -9,7 +9,7 @@ import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 
-/** What a request's sender is told: what happened, where the request was, and what would help. */
+/** What a request's sender reads: what happened, where the request was, and what would help. */
 final class FailureTexts {
   private FailureTexts() {}
 

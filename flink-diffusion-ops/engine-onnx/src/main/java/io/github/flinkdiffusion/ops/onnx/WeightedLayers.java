@@ -40,7 +40,7 @@ final class WeightedLayers {
   private final Function<String, TensorPlace> places;
   private final Function<TensorPlace, String> locations;
 
-  /** As {@link OnnxEmitter} is told. */
+  /** As in {@link OnnxEmitter}. */
   WeightedLayers(
       TensorNodes nodes,
       Graph graph,

@@ -22,7 +22,7 @@ enum OnError {
 
   /**
    * What a job fails with. With checkpoints, Flink restarts a failed job, by default without an
-   * end; it is told not to where each attempt would read the same row and fail at it again.
+   * end; not where each attempt would read the same row and fail at it again.
    */
   static RuntimeException failingTheJob(Throwable cause) {
     if (failsAgain(cause)) {
