@@ -10,19 +10,19 @@ import java.util.List;
 enum Arrangement {
   /** One thing, about the middle. */
   CENTER(Kind.ONE, List.of(""), at(0.5, 0.5)),
-  LEFT(Kind.ONE, List.of("on the left", "on the left side"), at(0.26, 0.5)),
-  RIGHT(Kind.ONE, List.of("on the right", "on the right side"), at(0.74, 0.5)),
-  TOP(Kind.ONE, List.of("at the top"), at(0.5, 0.26)),
-  BOTTOM(Kind.ONE, List.of("at the bottom"), at(0.5, 0.74)),
-  TWO(Kind.SAME, List.of("two"), at(0.26, 0.5), at(0.74, 0.5)),
-  THREE(Kind.SAME, List.of("three"), at(0.5, 0.26), at(0.26, 0.74), at(0.74, 0.74)),
-  FOUR(Kind.SAME, List.of("four"), at(0.26, 0.26), at(0.74, 0.26), at(0.26, 0.74), at(0.74, 0.74)),
+  LEFT(Kind.ONE, List.of("on the left", "on the left side"), at(0.25, 0.5)),
+  RIGHT(Kind.ONE, List.of("on the right", "on the right side"), at(0.75, 0.5)),
+  TOP(Kind.ONE, List.of("at the top"), at(0.5, 0.25)),
+  BOTTOM(Kind.ONE, List.of("at the bottom"), at(0.5, 0.75)),
+  TWO(Kind.SAME, List.of("two"), at(0.25, 0.5), at(0.75, 0.5)),
+  THREE(Kind.SAME, List.of("three"), at(0.5, 0.25), at(0.25, 0.75), at(0.75, 0.75)),
+  FOUR(Kind.SAME, List.of("four"), at(0.25, 0.25), at(0.75, 0.25), at(0.25, 0.75), at(0.75, 0.75)),
   /** Two things side by side, either of them on the left. */
-  BESIDE(Kind.DIFFERENT, List.of("and", "next to", "beside"), at(0.26, 0.5), at(0.74, 0.5)),
-  LEFT_OF(Kind.DIFFERENT, List.of("to the left of", "left of"), at(0.26, 0.5), at(0.74, 0.5)),
-  RIGHT_OF(Kind.DIFFERENT, List.of("to the right of", "right of"), at(0.74, 0.5), at(0.26, 0.5)),
-  ABOVE(Kind.DIFFERENT, List.of("above", "over", "on top of"), at(0.5, 0.26), at(0.5, 0.74)),
-  BELOW(Kind.DIFFERENT, List.of("below", "under"), at(0.5, 0.74), at(0.5, 0.26));
+  BESIDE(Kind.DIFFERENT, List.of("and", "next to", "beside"), at(0.25, 0.5), at(0.75, 0.5)),
+  LEFT_OF(Kind.DIFFERENT, List.of("to the left of", "left of"), at(0.25, 0.5), at(0.75, 0.5)),
+  RIGHT_OF(Kind.DIFFERENT, List.of("to the right of", "right of"), at(0.75, 0.5), at(0.25, 0.5)),
+  ABOVE(Kind.DIFFERENT, List.of("above", "over", "on top of"), at(0.5, 0.25), at(0.5, 0.75)),
+  BELOW(Kind.DIFFERENT, List.of("below", "under"), at(0.5, 0.75), at(0.5, 0.25));
 
   /** What the things are. */
   enum Kind {

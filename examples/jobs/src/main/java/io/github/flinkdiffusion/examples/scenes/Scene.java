@@ -128,25 +128,22 @@ record Scene(
     for (int i = 0; i < places.size(); i++) {
       Place place = places.get(exchanged ? places.size() - 1 - i : i);
       Noun noun = i == 0 ? first : second;
-      int cells = size.cells();
-      double cell = side / (double) SceneModel.LATENT_SIDE;
       placed.add(
           new PlacedIcon(
               icons.icon(noun, style),
-              cell * begin(place.x(), cells),
-              cell * begin(place.y(), cells),
-              cell * cells));
+              begin(place.x(), side, size),
+              begin(place.y(), side, size),
+              size.side(side)));
     }
     return SceneCanvas.draw(background.shade(random), placed, side);
   }
 
   /**
-   * Where a thing begins that is to have its middle there: at a whole number of the latents'
-   * pixels. Always the same, as drawings of things that are moved about at random are learned much
-   * more slowly: the best answer to much noise is a blur of all places then.
+   * Where a thing begins that is to have its middle there. Always the same, as drawings of things
+   * that are moved about at random are learned much more slowly: the best answer to much noise is a
+   * blur of all places then.
    */
-  private static int begin(double middle, int cells) {
-    int begin = (int) Math.round(middle * SceneModel.LATENT_SIDE - cells / 2.0);
-    return Math.max(0, Math.min(SceneModel.LATENT_SIDE - cells, begin));
+  private static double begin(double middle, int side, SceneSize size) {
+    return middle * side - size.side(side) / 2;
   }
 }

@@ -144,7 +144,12 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
     shared.run(
         "denoiser",
         graph,
-        new WeightInitializer(SEED),
+        WordVectors.of(
+            shared.icons(),
+            SceneVocabulary.nouns(),
+            SceneModel.MODEL.textSize(),
+            tokenizer,
+            new WeightInitializer(SEED)),
         settings,
         steps,
         batch,

@@ -8,7 +8,7 @@ import java.util.List;
 
 /** How large a single thing is. */
 enum SceneSize {
-  SMALL(10, "small", "little", "tiny"),
+  SMALL(11, "small", "little", "tiny"),
   LARGE(20, "large", "big", "huge");
 
   private final int cells;
@@ -19,9 +19,9 @@ enum SceneSize {
     this.words = List.of(words);
   }
 
-  /** The side of a thing, in pixels of the latents. */
-  int cells() {
-    return cells;
+  /** The side of a thing in an image of so many pixels. */
+  double side(int image) {
+    return image * cells / (double) SceneModel.LATENT_SIDE;
   }
 
   /** What prompts call it, the usual word first. */

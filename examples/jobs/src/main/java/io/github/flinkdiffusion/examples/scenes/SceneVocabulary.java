@@ -39,12 +39,15 @@ final class SceneVocabulary {
 
   private static final long SEED = 20_261_130;
 
-  /** One combination of noun, size and background in so many is held out. */
-  private static final int HELD_OUT_EVERY = 10;
+  /**
+   * One combination of noun, size and background in so many is held out. It has no factor in common
+   * with the number of sizes and backgrounds, so all of them have their turn.
+   */
+  private static final int HELD_OUT_EVERY = 11;
 
-  private static final double OFF_CENTER = 0.12;
-  private static final double SEVERAL = 0.18;
-  private static final double DIFFERENT = 0.2;
+  private static final double OFF_CENTER = 0.08;
+  private static final double SEVERAL = 0.14;
+  private static final double DIFFERENT = 0.16;
 
   private SceneVocabulary() {}
 
@@ -66,7 +69,7 @@ final class SceneVocabulary {
   }
 
   /**
-   * Whether a scene of one thing is held out: a tenth of the combinations of noun, size and
+   * Whether a scene of one thing is held out: an eleventh of the combinations of noun, size and
    * background, spread over all of them. Its noun, size and background are seen in others.
    */
   static boolean isHeldOut(Scene scene) {
@@ -100,8 +103,7 @@ final class SceneVocabulary {
   private static Scene drawn(RandomGenerator random) {
     double kind = random.nextDouble();
     SceneStyle style = any(List.of(SceneStyle.values()), random);
-    // Half of the backgrounds have a plain color.
-    Tone tone = any(random.nextBoolean() ? Tone.plain() : TONES, random);
+    Tone tone = any(TONES, random);
     if (kind < SEVERAL) {
       Noun noun = any(COUNTED, random);
       return new Scene(noun, noun, anyOf(Kind.SAME, random), SceneSize.SMALL, style, tone);

@@ -35,10 +35,7 @@ record Tone(String name, int red, int green, int blue) {
           new Tone("pink", 245, 160, 195),
           new Tone("brown", 140, 95, 60));
 
-  private static final List<String> LIGHTENED = List.of("green", "blue", "purple", "yellow");
-  private static final List<String> DARKENED = List.of("red", "green", "blue", "purple", "gray");
-
-  /** Colors that have names without light or dark. */
+  /** Colors that have names of their own. */
   static List<Tone> plain() {
     return PLAIN;
   }
@@ -46,25 +43,8 @@ record Tone(String name, int red, int green, int blue) {
   /** All colors that a prompt can name. */
   static List<Tone> all() {
     List<Tone> all = new ArrayList<>(PLAIN);
-    for (Tone tone : PLAIN) {
-      if (LIGHTENED.contains(tone.name)) {
-        all.add(tone.mixed("light " + tone.name, 255, 0.6));
-      }
-      if (DARKENED.contains(tone.name)) {
-        all.add(tone.mixed("dark " + tone.name, 0, 0.5));
-      }
-    }
     all.add(new Tone("dark", 50, 50, 60));
     return all;
-  }
-
-  private Tone mixed(String mixedName, int with, double share) {
-    return new Tone(
-        mixedName, mix(red, with, share), mix(green, with, share), mix(blue, with, share));
-  }
-
-  private static int mix(int value, int with, double share) {
-    return (int) Math.round(value + (with - value) * share);
   }
 
   /** A shade of it. */
