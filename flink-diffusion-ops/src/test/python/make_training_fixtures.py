@@ -14,6 +14,8 @@
 
 Weights of the networks are those of fixtures/models and fixtures/lora; run it after these. Networks too large to keep every gradient keep
 a projection of each: see `summary`.
+
+This file is the list of what a training is compared in, one function each, and is as long as these are many.
 """
 
 import json

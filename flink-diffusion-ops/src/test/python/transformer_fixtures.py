@@ -7,6 +7,8 @@
 
 Each family has three shapes. Run: python transformer_fixtures.py [z-image] [qwen-image] [pixart] [sana] [lumina-2]   (see requirements.txt)
 It writes fixtures/models/tiny-<family>..., and the two manifests networks-transformers.json and pipelines-transformers.json.
+
+It is long as it holds the sizes of every component of five families, and one run must write both manifests whole.
 """
 
 import argparse
