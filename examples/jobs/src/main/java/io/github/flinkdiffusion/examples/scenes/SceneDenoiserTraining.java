@@ -50,10 +50,19 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
    * The first steps see scenes of one thing in the middle alone: what a name means is learned
    * sooner where little else differs.
    */
-  private static final int STEPS_OF_ONE_THING = 5000;
+  private static final int STEPS_OF_ONE_THING = 8000;
+
+  /**
+   * The first steps see hardly anything but noise, so that what a name looks like is all that there
+   * is to learn. A regression from names to drawings needs some thousands of steps of as many
+   * scenes; where half of a step's levels show the thing, so much longer.
+   */
+  private static final int STEPS_OF_MUCH_NOISE = 6000;
+
+  private static final double MUCH_NOISE = 0.8;
 
   /** The first steps have prompts that say all of a scene, for the same reason. */
-  private static final int STEPS_OF_WHOLE_PROMPTS = 3000;
+  private static final int STEPS_OF_WHOLE_PROMPTS = 8000;
 
   /** Later ones have as many: of a prompt that leaves much open, little is learned of a thing. */
   private static final double SHARE_OF_WHOLE_PROMPTS = 0.6;
@@ -184,16 +193,19 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
     }
     return inputs.drawnAt(
         random,
-        levels(random, inputs.levels().count()),
+        levels(position, random, inputs.levels().count()),
         new HostTensor.Floats(clean, batch, channels, side, side),
         new HostTensor.Longs(ids, batch, SmallStableDiffusion.TOKENS));
   }
 
-  private int[] levels(RandomGenerator random, int count) {
+  private int[] levels(long position, RandomGenerator random, int count) {
     int[] levels = new int[batch];
     for (int i = 0; i < batch; i++) {
-      int least = random.nextDouble() < SHARE_OF_ALL_LEVELS ? 0 : (int) (NOISY * count);
-      levels[i] = random.nextInt(least, count);
+      double least =
+          position < STEPS_OF_MUCH_NOISE
+              ? MUCH_NOISE
+              : random.nextDouble() < SHARE_OF_ALL_LEVELS ? 0 : NOISY;
+      levels[i] = random.nextInt((int) (least * count), count);
     }
     return levels;
   }
