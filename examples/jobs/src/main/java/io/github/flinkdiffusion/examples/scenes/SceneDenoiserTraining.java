@@ -46,6 +46,9 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
   private static final double CLIP_NORM = 1;
   private static final double AVERAGE = 0.999;
 
+  /** Rises are not looked for: the loss is larger once other levels and other scenes come. */
+  private static final LossSpikes SPIKES = new LossSpikes(100, 10, 5, 0);
+
   /**
    * The first steps see scenes of one thing in the middle alone: what a name means is learned
    * sooner where little else differs.
@@ -91,7 +94,7 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
 
   @Option(
       names = "--steps",
-      defaultValue = "14000",
+      defaultValue = "20000",
       description = "Steps in all (default: ${DEFAULT-VALUE}).")
   private int steps;
 
@@ -103,7 +106,7 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
 
   @Option(
       names = "--rate",
-      defaultValue = "5e-4",
+      defaultValue = "7e-4",
       description = "Highest learning rate (default: ${DEFAULT-VALUE}).")
   private double rate;
 
@@ -147,7 +150,7 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
             new AverageDecay(AVERAGE),
             CLIP_NORM,
             1,
-            LossSpikes.DEFAULT,
+            SPIKES,
             SceneTraining.SAVE_EVERY,
             SEED);
     shared.run(
