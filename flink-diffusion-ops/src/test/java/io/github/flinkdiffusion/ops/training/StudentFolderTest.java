@@ -34,7 +34,7 @@ class StudentFolderTest {
     }
     Path student = folder.resolve("student");
     new StudentFolder(ModelFolder.open(teacher), new Consistency(50, 10, scales), unet -> unet)
-        .write(student, List.of());
+        .write(student, List.of(), DType.F32);
     return student.resolve(WORDS);
   }
 

@@ -338,7 +338,7 @@ final class WriteTrainedModels {
                       empty));
     }
     Path folder = out.resolve(name).resolve("model");
-    new StudentFolder(base, distillation, student).write(folder, trained);
+    new StudentFolder(base, distillation, student).write(folder, trained, DType.F32);
     writeCase(name, folder, List.of(), Map.of(), "a photo of a small cat");
   }
 

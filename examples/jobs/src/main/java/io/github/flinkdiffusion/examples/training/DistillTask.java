@@ -195,7 +195,7 @@ final class DistillTask implements TrainingTask {
 
   @Override
   public void export(List<NamedWeight> trained) {
-    new StudentFolder(base, distillation, this::student).write(model(), trained);
+    new StudentFolder(base, distillation, this::student).write(model(), trained, recipe.storedAs());
   }
 
   @Override

@@ -50,7 +50,7 @@ import java.util.Set;
  * @param device where
  * @param dropout probability
  * @param weightNormalization whether layers are trained as lengths and directions
- * @param storedAs type of the weights that are written, where whole layers are trained
+ * @param storedAs type of the weights that are written, where whole networks are written
  * @param samples what is drawn of it now and then
  */
 record Recipe(
@@ -102,6 +102,11 @@ record Recipe(
         case UNCONDITIONAL, TEXT, AUTOENCODER, SEGMENTATION, UPSCALE -> true;
         case LORA, INVERSION, CONTROLNET, DISTILL -> false;
       };
+    }
+
+    /** Whether a whole network is written, not a part that is added to one. */
+    boolean writesWholeNetworks() {
+      return trainsWholeLayers() || this == DISTILL;
     }
 
     /** Whether an example is two images: what is learned, and what it is learned from. */
@@ -176,12 +181,12 @@ record Recipe(
               "true of task " + all.text("task"),
               "it with unconditional, text, autoencoder, segmentation and upscale");
     }
-    if (all.has("stored_as") && !all.choice("task", Task.UNCONDITIONAL).trainsWholeLayers()) {
+    if (all.has("stored_as") && !all.choice("task", Task.UNCONDITIONAL).writesWholeNetworks()) {
       throw all.config()
           .unsupported(
               "stored_as",
               all.text("stored_as") + " of task " + all.text("task"),
-              "it with unconditional, text, autoencoder, segmentation and upscale");
+              "it with unconditional, text, autoencoder, segmentation, upscale and distill");
     }
     int saveEvery = all.whole("save_every", 250, 1);
     Section loss =

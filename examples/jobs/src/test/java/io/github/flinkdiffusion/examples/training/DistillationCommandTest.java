@@ -7,6 +7,9 @@ package io.github.flinkdiffusion.examples.training;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.weights.DType;
+import io.github.flinkdiffusion.ops.weights.Safetensors;
+import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -66,10 +69,15 @@ class DistillationCommandTest extends TrainingCase {
                 "distill",
                 "tiny-ddpm",
                 2,
-                "distillation: {kind: progressive, student_steps: 4, teacher_steps: 8}")
+                "distillation: {kind: progressive, student_steps: 4, teacher_steps: 8}\n"
+                    + "stored_as: float16")
             .replace(MODELS.resolve("tiny-ddpm").toAbsolutePath().toString(), teacher.toString());
     assertThat(train(recipe)).isZero();
     assertThat(folder.resolve("out/model/model_index.json")).content().contains("DDIMPipeline");
     assertThat(folder.resolve("out/comparison.md")).content().contains("| steps | 8 | 2 |");
+    try (TensorStore weights =
+        Safetensors.open(folder.resolve("out/model/unet/diffusion_pytorch_model.safetensors"))) {
+      assertThat(weights.names()).allMatch(name -> weights.info(name).dtype() == DType.F16);
+    }
   }
 }

@@ -50,10 +50,11 @@ public record StudentFolder(
    * Writes the folder.
    *
    * @param trained by the names of a {@link DistillationObjective}
+   * @param dtype of the student's weights
    * @throws io.github.flinkdiffusion.ops.weights.WeightsException if a file cannot be read or
    *     written
    */
-  public void write(Path out, List<NamedWeight> trained) {
+  public void write(Path out, List<NamedWeight> trained, DType dtype) {
     TrainedFolder folder = new TrainedFolder(teacher, out).edited("unet/config.json", student);
     if (distillation instanceof Consistency consistency) {
       folder =
@@ -75,7 +76,7 @@ public record StudentFolder(
     if (distillation.scales().guides() && Files.isRegularFile(teacher.path().resolve(WORDS))) {
       folder = folder.edited(WORDS, this::guidance);
     }
-    folder.write(trained, Map.of(Denoiser.UNET, DistillationObjective.STUDENT), DType.F32);
+    folder.write(trained, Map.of(Denoiser.UNET, DistillationObjective.STUDENT), dtype);
   }
 
   /** A student has the scale in it, or takes one of those that it learned. */
