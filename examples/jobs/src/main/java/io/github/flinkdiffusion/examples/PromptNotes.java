@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.examples;
 
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.examples.scenes.HeldOutScenes;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.prompt.Attention;
 import io.github.flinkdiffusion.ops.prompt.CompelPrompt;
@@ -34,6 +35,7 @@ import java.util.stream.Stream;
  */
 final class PromptNotes {
   private static final String MINI_EMOJI = "mini-emoji";
+  private static final String MINI_EMOJI_2 = "mini-emoji-2";
 
   /** Enough that each text of a schedule has a step of its own. */
   private static final int ANY_STEPS = 100;
@@ -146,13 +148,16 @@ final class PromptNotes {
     return folder == null ? nameOf(prompt) : ModelFolder.name(folder);
   }
 
-  /** Whether it asks mini-emoji for a scene that was kept out of its training. */
+  /** Whether it asks an embedded model for a scene that was kept out of its training. */
   boolean isUnseen(PromptEvent prompt) {
-    return isMiniEmoji(prompt) && Prompts.isHeldOut(prompt.getPrompt());
-  }
-
-  private boolean isMiniEmoji(PromptEvent prompt) {
-    return folders.containsKey(nameOf(prompt)) && model(prompt).equals(MINI_EMOJI);
+    if (!folders.containsKey(nameOf(prompt))) {
+      return false;
+    }
+    return switch (model(prompt)) {
+      case MINI_EMOJI -> Prompts.isHeldOut(prompt.getPrompt());
+      case MINI_EMOJI_2 -> HeldOutScenes.isAskedFor(prompt.getPrompt());
+      default -> false;
+    };
   }
 
   /** The guidance scale that suits the prompt's model, where its folder says so. */

@@ -24,6 +24,9 @@ enum Arrangement {
   ABOVE(Kind.DIFFERENT, List.of("above", "over", "on top of"), at(0.5, 0.25), at(0.5, 0.75)),
   BELOW(Kind.DIFFERENT, List.of("below", "under"), at(0.5, 0.75), at(0.5, 0.25));
 
+  /** Less than half of a side, so that things do not touch. */
+  private static final int CELLS_OF_A_QUARTER = 11;
+
   /** What the things are. */
   enum Kind {
     ONE,
@@ -57,6 +60,11 @@ enum Arrangement {
 
   Kind kind() {
     return kind;
+  }
+
+  /** Cells of the latents that a thing has in a scene of this arrangement. */
+  int cells(SceneSize size) {
+    return this == CENTER ? size.cells() : CELLS_OF_A_QUARTER;
   }
 
   /** How prompts say it, the usual phrase first. */

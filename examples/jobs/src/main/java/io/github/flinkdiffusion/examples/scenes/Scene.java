@@ -128,12 +128,13 @@ record Scene(
     for (int i = 0; i < places.size(); i++) {
       Place place = places.get(exchanged ? places.size() - 1 - i : i);
       Noun noun = i == 0 ? first : second;
+      double thing = side * arrangement.cells(size) / (double) SceneModel.LATENT_SIDE;
       placed.add(
           new PlacedIcon(
               icons.icon(noun, style),
-              begin(place.x(), side, size),
-              begin(place.y(), side, size),
-              size.side(side)));
+              begin(place.x(), side, thing),
+              begin(place.y(), side, thing),
+              thing));
     }
     return SceneCanvas.draw(background.shade(random), placed, side);
   }
@@ -143,7 +144,7 @@ record Scene(
    * that are moved about at random are learned much more slowly: the best answer to much noise is a
    * blur of all places then.
    */
-  private static double begin(double middle, int side, SceneSize size) {
-    return middle * side - size.side(side) / 2;
+  private static double begin(double middle, int side, double thing) {
+    return middle * side - thing / 2;
   }
 }

@@ -67,8 +67,14 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
   /** The first steps have prompts that say all of a scene, for the same reason. */
   private static final int STEPS_OF_WHOLE_PROMPTS = 8000;
 
-  /** Later ones have as many: of a prompt that leaves much open, little is learned of a thing. */
-  private static final double SHARE_OF_WHOLE_PROMPTS = 0.6;
+  /** Later ones have some: of a prompt that leaves much open, little is learned of a thing. */
+  private static final double SHARE_OF_WHOLE_PROMPTS = 0.35;
+
+  /**
+   * So many of the later scenes show two kinds of things, twice as many as there are: which word
+   * belongs to which place is the hardest to learn.
+   */
+  private static final double SHARE_OF_TWO_KINDS = 0.3;
 
   /**
    * So many levels are drawn among all, the others among the noisy ones: with little noise, a thing
@@ -80,6 +86,12 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
 
   /** For classifier-free guidance (Ho & Salimans). */
   private static final double EMPTY_PROMPT_SHARE = 0.1;
+
+  /**
+   * Scenes of two kinds are seen at the noisiest levels in so many cases: with less noise, both
+   * things are in the input, and which word is which is not learned.
+   */
+  private static final double MUCH_NOISE_OF_TWO_KINDS = 0.8;
 
   @Mixin private SceneTraining shared;
 
@@ -94,7 +106,7 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
 
   @Option(
       names = "--steps",
-      defaultValue = "20000",
+      defaultValue = "45000",
       description = "Steps in all (default: ${DEFAULT-VALUE}).")
   private int steps;
 
@@ -179,12 +191,13 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
     int size = channels * side * side;
     float[] clean = new float[batch * size];
     long[] ids = new long[batch * SmallStableDiffusion.TOKENS];
+    int[] levels = new int[batch];
     for (int i = 0; i < batch; i++) {
-      int scene = random.nextInt(latents.count());
-      while (position < STEPS_OF_ONE_THING && !isOfOneThing(scene)) {
-        scene = random.nextInt(latents.count());
-      }
+      int scene = scene(position, latents.count(), random);
       latents.copy(scene, clean, i * size);
+      double least = leastLevel(position, isOfTwoKinds(scene), random);
+      int count = inputs.levels().count();
+      levels[i] = random.nextInt((int) (least * count), count);
       String prompt =
           random.nextDouble() < EMPTY_PROMPT_SHARE
               ? ""
@@ -196,30 +209,42 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
     }
     return inputs.drawnAt(
         random,
-        levels(position, random, inputs.levels().count()),
+        levels,
         new HostTensor.Floats(clean, batch, channels, side, side),
         new HostTensor.Longs(ids, batch, SmallStableDiffusion.TOKENS));
   }
 
-  private int[] levels(long position, RandomGenerator random, int count) {
-    int[] levels = new int[batch];
-    for (int i = 0; i < batch; i++) {
-      double least =
-          position < STEPS_OF_MUCH_NOISE
-              ? MUCH_NOISE
-              : random.nextDouble() < SHARE_OF_ALL_LEVELS ? 0 : NOISY;
-      levels[i] = random.nextInt((int) (least * count), count);
+  private static int scene(long position, int count, RandomGenerator random) {
+    boolean first = position < STEPS_OF_ONE_THING;
+    boolean twoKinds = !first && random.nextDouble() < SHARE_OF_TWO_KINDS;
+    while (true) {
+      int scene = random.nextInt(count);
+      boolean fits =
+          first
+              ? SceneVocabulary.training(scene).arrangement() == Arrangement.CENTER
+              : isOfTwoKinds(scene) == twoKinds;
+      if (fits) {
+        return scene;
+      }
     }
-    return levels;
+  }
+
+  private static boolean isOfTwoKinds(int scene) {
+    return SceneVocabulary.training(scene).arrangement().kind() == Arrangement.Kind.DIFFERENT;
+  }
+
+  /** The least noise of an example, as a share of the levels. */
+  private static double leastLevel(long position, boolean twoKinds, RandomGenerator random) {
+    if (position < STEPS_OF_MUCH_NOISE
+        || twoKinds && random.nextDouble() < MUCH_NOISE_OF_TWO_KINDS) {
+      return MUCH_NOISE;
+    }
+    return random.nextDouble() < SHARE_OF_ALL_LEVELS ? 0 : NOISY;
   }
 
   private static String wording(long position, Scene scene, RandomGenerator random) {
     return position < STEPS_OF_WHOLE_PROMPTS || random.nextDouble() < SHARE_OF_WHOLE_PROMPTS
         ? scene.prompt()
         : scene.phrase(random);
-  }
-
-  private static boolean isOfOneThing(int scene) {
-    return SceneVocabulary.training(scene).arrangement() == Arrangement.CENTER;
   }
 }

@@ -70,7 +70,7 @@ public final class SceneEvaluation implements Callable<Integer> {
 
   @Option(
       names = "--guidance",
-      defaultValue = "3",
+      defaultValue = "" + SceneVocabulary.GUIDANCE,
       description = "Guidance scale (default: ${DEFAULT-VALUE}).")
   private double guidance;
 
@@ -217,13 +217,15 @@ public final class SceneEvaluation implements Callable<Integer> {
     for (String prompt : lines) {
       AskedScene asked = AskedScene.of(prompt);
       int shown = 0;
+      List<String> seen = new ArrayList<>();
       for (GeneratedImage image : draw(pipeline, Collections.nCopies(SEEDS, prompt), 0)) {
-        shown +=
-            asked.isShown(reader.read(image.image().data(), Math.max(1, asked.things()))) ? 1 : 0;
+        Reading reading = reader.read(image.image().data(), Math.max(1, asked.things()));
+        shown += asked.isShown(reading) ? 1 : 0;
+        seen.add(reading.text());
         contactSheet = contactSheet.add(image.image(), prompt);
       }
       right += shown >= SEEDS_NEEDED ? 1 : 0;
-      System.out.printf("%d of %d: %s%n", shown, SEEDS, prompt);
+      System.out.printf("%d of %d: %s (%s)%n", shown, SEEDS, prompt, String.join("; ", seen));
     }
     System.out.printf("%d of %d prompts are drawn right%n", right, lines.size());
     write("prompts", contactSheet);

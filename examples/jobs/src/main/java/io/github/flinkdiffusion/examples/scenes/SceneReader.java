@@ -14,6 +14,7 @@ import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 
 /**
  * Says what an image of a scene shows, by pixels alone: the background is the color of the border,
@@ -70,7 +71,14 @@ final class SceneReader {
   record Thing(Noun noun, SceneStyle style, double x, double y, double size) {}
 
   /** What was read: the background's nearest color, and the things from left to right. */
-  record Reading(Tone background, List<Thing> things) {}
+  record Reading(Tone background, List<Thing> things) {
+    /** For a person: "apple, pear on red". */
+    String text() {
+      String names =
+          things.stream().map(thing -> thing.noun().name()).collect(Collectors.joining(", "));
+      return "%s on %s".formatted(names.isEmpty() ? "nothing" : names, background.name());
+    }
+  }
 
   /** A thing's box, and which pixels of it belong to the thing. */
   private record Spot(int left, int top, int width, int height, int area) {

@@ -6,9 +6,9 @@ package io.github.flinkdiffusion.examples.scenes;
 
 import java.util.List;
 
-/** How large a single thing is. */
+/** How large a thing is that is alone in the middle. */
 enum SceneSize {
-  SMALL(11, "small", "little", "tiny"),
+  SMALL(14, "small", "little", "tiny"),
   LARGE(20, "large", "big", "huge");
 
   private final int cells;
@@ -19,9 +19,9 @@ enum SceneSize {
     this.words = List.of(words);
   }
 
-  /** The side of a thing in an image of so many pixels. */
-  double side(int image) {
-    return image * cells / (double) SceneModel.LATENT_SIDE;
+  /** The side of a thing, in cells of the latents. */
+  int cells() {
+    return cells;
   }
 
   /** What prompts call it, the usual word first. */

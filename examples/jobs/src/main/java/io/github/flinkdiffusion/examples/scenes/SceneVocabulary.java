@@ -45,6 +45,29 @@ final class SceneVocabulary {
    */
   private static final int HELD_OUT_EVERY = 11;
 
+  /** The guidance scale that suits the model. */
+  static final double GUIDANCE = 2;
+
+  /** What the demo draws if nobody asks for anything; every other one was held out. */
+  private static final List<String> PROMPTS =
+      List.of(
+          "a large soccer ball on a green background",
+          "a large snowman on a red background",
+          "a large apple on a gray background",
+          "three stars on a dark background",
+          "a large robot in flat style on a yellow background",
+          "a large fox face in noto style on a blue background",
+          "a large coffee on a brown background",
+          "a small penguin on a blue background",
+          "a large candy on a green background",
+          "a large rainbow on a white background",
+          "a large balloon on a pink background",
+          "two hearts on a purple background",
+          "a small sailboat on a black background",
+          "a large fire truck in flat style on an orange background",
+          "a large umbrella on a yellow background",
+          "a large car on a purple background");
+
   private static final double OFF_CENTER = 0.08;
   private static final double SEVERAL = 0.14;
   private static final double DIFFERENT = 0.16;
@@ -180,6 +203,8 @@ final class SceneVocabulary {
   static Map<String, Object> file() {
     Map<String, Object> file = new LinkedHashMap<>();
     file.put("form", "a SIZE NOUN in STYLE style on a COLOR background");
+    file.put("guidance", GUIDANCE);
+    file.put("prompts", PROMPTS);
     file.put("groups", groups());
     return file;
   }

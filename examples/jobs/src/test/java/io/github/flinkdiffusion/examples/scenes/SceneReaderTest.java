@@ -71,7 +71,7 @@ class SceneReaderTest {
           assertThat(thing.noun()).isEqualTo(noun);
           assertThat(thing.style()).isEqualTo(style);
           assertThat(thing.x()).isCloseTo(0.5, within(0.12));
-          double side = size.side(1);
+          double side = size.cells() / (double) SceneModel.LATENT_SIDE;
           assertThat(thing.size()).isBetween(0.75 * side, 1.02 * side);
         }
       }

@@ -162,6 +162,45 @@ class SceneVocabularyTest {
         .containsExactly(noun("apple"));
   }
 
+  @Test
+  void aPromptAsksForAHeldOutSceneHoweverItIsWritten() {
+    int asked = 0;
+    for (Noun noun : SceneVocabulary.nouns()) {
+      for (Tone tone : Tone.all()) {
+        for (SceneSize size : SceneSize.values()) {
+          Scene scene = Scene.of(noun, size, SceneStyle.FLAT, tone);
+          boolean heldOut = SceneVocabulary.isHeldOut(scene);
+          asked += heldOut ? 1 : 0;
+          String words = size.words().get(1) + " " + noun.name();
+          assertThat(List.of(scene.prompt(), "A  " + words.toUpperCase() + " on " + tone.name()))
+              .allSatisfy(
+                  prompt ->
+                      assertThat(HeldOutScenes.isAskedFor(prompt)).as(prompt).isEqualTo(heldOut));
+          assertThat(HeldOutScenes.isAskedFor("a " + noun.name() + " on " + tone.name())).isFalse();
+        }
+      }
+    }
+    assertThat(asked).isPositive();
+  }
+
+  @Test
+  void promptsOfTheDemoAreOfDifferentThingsAndHalfOfThemHeldOut() {
+    @SuppressWarnings("unchecked")
+    List<String> prompts = (List<String>) SceneVocabulary.file().get("prompts");
+    assertThat(prompts)
+        .hasSize(16)
+        .allSatisfy(
+            prompt ->
+                assertThat(SceneVocabulary.words())
+                    .as(prompt)
+                    .containsAll(List.of(prompt.split(" "))));
+    assertThat(prompts)
+        .extracting(prompt -> AskedScene.of(prompt).nouns())
+        .doesNotHaveDuplicates()
+        .allSatisfy(nouns -> assertThat(nouns).isNotEmpty());
+    assertThat(prompts).filteredOn(HeldOutScenes::isAskedFor).hasSize(8);
+  }
+
   private static Noun noun(String name) {
     return SceneVocabulary.nouns().stream()
         .filter(noun -> noun.name().equals(name))
