@@ -100,7 +100,7 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
 
   @Option(
       names = "--scenes",
-      defaultValue = "30000",
+      defaultValue = "40000",
       description = "Scenes to train on (default: ${DEFAULT-VALUE}).")
   private int scenes;
 

@@ -4,8 +4,8 @@
  */
 /**
  * The second embedded text-to-image model: icons of several emoji sets, placed on plain backgrounds
- * at 96 x 96 pixels. So far it holds the pictures it learns from and the training of its
- * autoencoder; the denoiser follows.
+ * at 96 x 96 pixels. It holds the pictures that the model learns from, its three trainings
+ * (autoencoder, denoiser, decoder), and the evaluation of what it draws.
  *
  * <pre>{@code
  * IconSet noto = IconSet.open(Path.of("iconify-json-noto/package/icons.json"));
