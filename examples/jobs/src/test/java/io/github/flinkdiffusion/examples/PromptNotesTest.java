@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -69,6 +70,25 @@ class PromptNotesTest {
     assertThat(notes.lines(event).stream().filter(line -> line.contains("partner")))
         .hasSize(from == null ? 0 : 1)
         .allSatisfy(line -> assertThat(line).contains("partner, at \"" + from + "\": "));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "mini-emoji, true, false",
+    "mini-emoji-2, false, true",
+    "another, false, false",
+  })
+  void anEmbeddedModelKnowsWhatWasHeldOutOfItsOwnTraining(
+      String model, boolean hamburger, boolean soccerBall, @TempDir Path folder) {
+    PromptNotes ofModel = new PromptNotes(Map.of(ModelList.DEFAULT, folder.resolve(model)));
+    assertThat(ofModel.isUnseen(prompt("a small hamburger on a blue background")))
+        .isEqualTo(hamburger);
+    assertThat(ofModel.isUnseen(prompt("a large soccer ball on a green background")))
+        .isEqualTo(soccerBall);
+  }
+
+  private static PromptEvent prompt(String text) {
+    return PromptEvent.newBuilder().setId("p").setPrompt(text).build();
   }
 
   @Test

@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -172,7 +173,10 @@ class SceneVocabularyTest {
           boolean heldOut = SceneVocabulary.isHeldOut(scene);
           asked += heldOut ? 1 : 0;
           String words = size.words().get(1) + " " + noun.name();
-          assertThat(List.of(scene.prompt(), "A  " + words.toUpperCase() + " on " + tone.name()))
+          assertThat(
+                  List.of(
+                      scene.prompt(),
+                      "A  " + words.toUpperCase(Locale.ROOT) + " on " + tone.name()))
               .allSatisfy(
                   prompt ->
                       assertThat(HeldOutScenes.isAskedFor(prompt)).as(prompt).isEqualTo(heldOut));
