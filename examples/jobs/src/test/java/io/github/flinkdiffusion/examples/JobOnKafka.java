@@ -5,8 +5,10 @@
 package io.github.flinkdiffusion.examples;
 
 import io.github.flinkdiffusion.embedded.EmbeddedKafka;
-import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import org.apache.flink.core.execution.JobClient;
+import org.apache.flink.runtime.messages.FlinkJobTerminatedWithoutCancellationException;
+import org.apache.flink.util.ExceptionUtils;
 import org.junit.jupiter.api.extension.AfterAllCallback;
 import org.junit.jupiter.api.extension.AfterEachCallback;
 import org.junit.jupiter.api.extension.BeforeAllCallback;
@@ -40,11 +42,26 @@ final class JobOnKafka implements BeforeAllCallback, AfterEachCallback, AfterAll
     if (job == null) {
       return;
     }
-    CompletableFuture<?> ended = job.getJobExecutionResult();
-    if (!ended.isDone()) {
-      job.cancel().get();
+    if (!job.getJobExecutionResult().isDone()) {
+      job.cancel().handle(JobOnKafka::cancelledOrEnded).get();
     }
-    ended.handle((result, cancelled) -> null).get();
+    awaitEnd();
+  }
+
+  /** A job may end by itself while it is being cancelled. */
+  private static Void cancelledOrEnded(Void cancelled, Throwable failure) {
+    if (failure != null
+        && ExceptionUtils.findThrowable(
+                failure, FlinkJobTerminatedWithoutCancellationException.class)
+            .isEmpty()) {
+      throw new CompletionException(failure);
+    }
+    return null;
+  }
+
+  /** Waits for the end of a job that was told to stop, or that ends by itself. */
+  void awaitEnd() throws Exception {
+    job.getJobExecutionResult().handle((result, cancelled) -> null).get();
     job = null;
   }
 

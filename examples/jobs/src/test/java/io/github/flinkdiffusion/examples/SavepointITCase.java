@@ -132,7 +132,7 @@ class SavepointITCase {
         JOB.client()
             .stopWithSavepoint(false, folder.toUri().toString(), SavepointFormatType.CANONICAL)
             .get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
-    JOB.end();
+    JOB.awaitEnd();
     return savepoint;
   }
 
