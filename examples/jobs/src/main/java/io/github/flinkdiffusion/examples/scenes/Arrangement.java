@@ -16,13 +16,7 @@ enum Arrangement {
   BOTTOM(Kind.ONE, List.of("at the bottom"), at(0.5, 0.75)),
   TWO(Kind.SAME, List.of("two"), at(0.25, 0.5), at(0.75, 0.5)),
   THREE(Kind.SAME, List.of("three"), at(0.5, 0.25), at(0.25, 0.75), at(0.75, 0.75)),
-  FOUR(Kind.SAME, List.of("four"), at(0.25, 0.25), at(0.75, 0.25), at(0.25, 0.75), at(0.75, 0.75)),
-  /** Two things side by side, either of them on the left. */
-  BESIDE(Kind.DIFFERENT, List.of("and", "next to", "beside"), at(0.25, 0.5), at(0.75, 0.5)),
-  LEFT_OF(Kind.DIFFERENT, List.of("to the left of", "left of"), at(0.25, 0.5), at(0.75, 0.5)),
-  RIGHT_OF(Kind.DIFFERENT, List.of("to the right of", "right of"), at(0.75, 0.5), at(0.25, 0.5)),
-  ABOVE(Kind.DIFFERENT, List.of("above", "over", "on top of"), at(0.5, 0.25), at(0.5, 0.75)),
-  BELOW(Kind.DIFFERENT, List.of("below", "under"), at(0.5, 0.75), at(0.5, 0.25));
+  FOUR(Kind.SAME, List.of("four"), at(0.25, 0.25), at(0.75, 0.25), at(0.25, 0.75), at(0.75, 0.75));
 
   /** Less than half of a side, so that things do not touch. */
   private static final int CELLS_OF_A_QUARTER = 11;
@@ -31,9 +25,7 @@ enum Arrangement {
   enum Kind {
     ONE,
     /** Several of a kind. */
-    SAME,
-    /** Two of different kinds. */
-    DIFFERENT
+    SAME
   }
 
   /**

@@ -11,45 +11,34 @@ import java.util.List;
 import java.util.random.RandomGenerator;
 
 /**
- * What a prompt can say of an image.
+ * What a prompt can say of an image: one thing, or several of a kind.
  *
- * @param first the thing, or the one that the arrangement is said of
- * @param second the other thing; the same as the first unless the arrangement is of different ones
+ * @param noun the thing
  * @param arrangement how many there are, and where
  * @param size of a single thing; has no meaning for several
  * @param style how they are drawn
  * @param background behind them
  */
 record Scene(
-    Noun first,
-    Noun second,
-    Arrangement arrangement,
-    SceneSize size,
-    SceneStyle style,
-    Tone background) {
+    Noun noun, Arrangement arrangement, SceneSize size, SceneStyle style, Tone background) {
   private static final double SAYS_SIZE = 0.65;
   private static final double SAYS_OWN_COLOR = 0.3;
   private static final double SAYS_STYLE = 0.35;
   private static final double SAYS_BACKGROUND = 0.88;
   private static final double SAYS_USUAL_NAME = 0.7;
+  private static final double SAYS_ARTICLE = 0.85;
 
   /** A scene of one thing in the middle. */
   static Scene of(Noun noun, SceneSize size, SceneStyle style, Tone background) {
-    return new Scene(noun, noun, Arrangement.CENTER, size, style, background);
+    return new Scene(noun, Arrangement.CENTER, size, style, background);
   }
 
   /** The prompt that says all of it in the usual words. */
   String prompt() {
     String subject =
         switch (arrangement.kind()) {
-          case ONE -> article(size.words().get(0) + " " + first.name());
-          case SAME -> arrangement.phrases().get(0) + " " + first.plural().orElseThrow();
-          case DIFFERENT ->
-              article(first.name())
-                  + " "
-                  + arrangement.phrases().get(0)
-                  + " "
-                  + article(second.name());
+          case ONE -> article(size.words().get(0) + " " + noun.name());
+          case SAME -> arrangement.phrases().get(0) + " " + noun.plural().orElseThrow();
         };
     return joined(subject, "in " + style.word() + " style", place(0))
         + " on "
@@ -62,17 +51,15 @@ record Scene(
     int spoken = random.nextInt(phrases.size());
     String subject =
         switch (arrangement.kind()) {
-          case ONE -> article(joined(sizeWord(random), thing(first, random)));
-          case SAME -> phrases.get(spoken) + " " + first.plural().orElseThrow();
-          case DIFFERENT ->
-              article(thing(first, random))
-                  + " "
-                  + phrases.get(spoken)
-                  + " "
-                  + article(thing(second, random));
+          case ONE -> single(joined(sizeWord(random), thing(random)), random);
+          case SAME -> phrases.get(spoken) + " " + noun.plural().orElseThrow();
         };
     String styled = random.nextDouble() < SAYS_STYLE ? "in " + style.word() + " style" : "";
     return joined(subject, styled, place(spoken)) + backgroundPhrase(random);
+  }
+
+  private static String single(String thing, RandomGenerator random) {
+    return random.nextDouble() < SAYS_ARTICLE ? article(thing) : thing;
   }
 
   /** For one thing away from the middle: where. */
@@ -88,7 +75,7 @@ record Scene(
     return size.words().get(usual ? 0 : random.nextInt(size.words().size()));
   }
 
-  private static String thing(Noun noun, RandomGenerator random) {
+  private String thing(RandomGenerator random) {
     boolean usual = random.nextDouble() < SAYS_USUAL_NAME;
     String name = usual ? noun.name() : noun.names().get(random.nextInt(noun.names().size()));
     boolean colored = random.nextDouble() < SAYS_OWN_COLOR;
@@ -103,8 +90,8 @@ record Scene(
       return "";
     }
     return switch (random.nextInt(5)) {
-      case 0 -> " on " + background.name();
-      case 1 -> ", " + background.name() + " background";
+      case 0, 1 -> " on " + background.name();
+      case 2 -> ", " + background.name() + " background";
       default -> " on " + article(background.name() + " background");
     };
   }
@@ -122,12 +109,8 @@ record Scene(
 
   /** An image of it: RGB planes, each value in -1..1. */
   float[] draw(IconLibrary icons, int side, RandomGenerator random) {
-    List<Place> places = arrangement.places();
-    boolean exchanged = arrangement == Arrangement.BESIDE && random.nextBoolean();
     List<PlacedIcon> placed = new ArrayList<>();
-    for (int i = 0; i < places.size(); i++) {
-      Place place = places.get(exchanged ? places.size() - 1 - i : i);
-      Noun noun = i == 0 ? first : second;
+    for (Place place : arrangement.places()) {
       double thing = side * arrangement.cells(size) / (double) SceneModel.LATENT_SIDE;
       placed.add(
           new PlacedIcon(

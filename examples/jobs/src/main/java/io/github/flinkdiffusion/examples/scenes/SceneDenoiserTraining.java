@@ -71,10 +71,10 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
   private static final double SHARE_OF_WHOLE_PROMPTS = 0.35;
 
   /**
-   * So many of the later scenes show two kinds of things, twice as many as there are: which word
-   * belongs to which place is the hardest to learn.
+   * So many of the scenes of a large thing are passed over once there are others, so that small
+   * things are seen twice as often: they are the harder ones.
    */
-  private static final double SHARE_OF_TWO_KINDS = 0.3;
+  private static final double PASSED_OVER_OF_LARGE = 0.5;
 
   /**
    * So many levels are drawn among all, the others among the noisy ones: with little noise, a thing
@@ -86,12 +86,6 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
 
   /** For classifier-free guidance (Ho & Salimans). */
   private static final double EMPTY_PROMPT_SHARE = 0.1;
-
-  /**
-   * Scenes of two kinds are seen at the noisiest levels in so many cases: with less noise, both
-   * things are in the input, and which word is which is not learned.
-   */
-  private static final double MUCH_NOISE_OF_TWO_KINDS = 0.8;
 
   @Mixin private SceneTraining shared;
 
@@ -195,7 +189,7 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
     for (int i = 0; i < batch; i++) {
       int scene = scene(position, latents.count(), random);
       latents.copy(scene, clean, i * size);
-      double least = leastLevel(position, isOfTwoKinds(scene), random);
+      double least = leastLevel(position, random);
       int count = inputs.levels().count();
       levels[i] = random.nextInt((int) (least * count), count);
       String prompt =
@@ -215,28 +209,26 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
   }
 
   private static int scene(long position, int count, RandomGenerator random) {
-    boolean first = position < STEPS_OF_ONE_THING;
-    boolean twoKinds = !first && random.nextDouble() < SHARE_OF_TWO_KINDS;
     while (true) {
       int scene = random.nextInt(count);
-      boolean fits =
-          first
-              ? SceneVocabulary.training(scene).arrangement() == Arrangement.CENTER
-              : isOfTwoKinds(scene) == twoKinds;
-      if (fits) {
+      if (isSeen(SceneVocabulary.training(scene), position, random)) {
         return scene;
       }
     }
   }
 
-  private static boolean isOfTwoKinds(int scene) {
-    return SceneVocabulary.training(scene).arrangement().kind() == Arrangement.Kind.DIFFERENT;
+  private static boolean isSeen(Scene scene, long position, RandomGenerator random) {
+    boolean single = scene.arrangement() == Arrangement.CENTER;
+    if (position < STEPS_OF_ONE_THING) {
+      return single;
+    }
+    boolean large = single && scene.size() == SceneSize.LARGE;
+    return !large || random.nextDouble() >= PASSED_OVER_OF_LARGE;
   }
 
   /** The least noise of an example, as a share of the levels. */
-  private static double leastLevel(long position, boolean twoKinds, RandomGenerator random) {
-    if (position < STEPS_OF_MUCH_NOISE
-        || twoKinds && random.nextDouble() < MUCH_NOISE_OF_TWO_KINDS) {
+  private static double leastLevel(long position, RandomGenerator random) {
+    if (position < STEPS_OF_MUCH_NOISE) {
       return MUCH_NOISE;
     }
     return random.nextDouble() < SHARE_OF_ALL_LEVELS ? 0 : NOISY;

@@ -70,7 +70,6 @@ final class SceneVocabulary {
 
   private static final double OFF_CENTER = 0.08;
   private static final double SEVERAL = 0.14;
-  private static final double DIFFERENT = 0.16;
 
   private SceneVocabulary() {}
 
@@ -97,7 +96,7 @@ final class SceneVocabulary {
    */
   static boolean isHeldOut(Scene scene) {
     int combination =
-        (NOUNS.indexOf(scene.first()) * TONES.size() + TONES.indexOf(scene.background()))
+        (NOUNS.indexOf(scene.noun()) * TONES.size() + TONES.indexOf(scene.background()))
                 * SceneSize.values().length
             + scene.size().ordinal();
     return scene.arrangement() == Arrangement.CENTER && combination % HELD_OUT_EVERY == 3;
@@ -129,20 +128,12 @@ final class SceneVocabulary {
     Tone tone = any(TONES, random);
     if (kind < SEVERAL) {
       Noun noun = any(COUNTED, random);
-      return new Scene(noun, noun, anyOf(Kind.SAME, random), SceneSize.SMALL, style, tone);
-    }
-    if (kind < SEVERAL + DIFFERENT) {
-      Noun first = any(NOUNS, random);
-      Noun second = any(NOUNS, random);
-      while (second.equals(first)) {
-        second = any(NOUNS, random);
-      }
-      return new Scene(first, second, anyOf(Kind.DIFFERENT, random), SceneSize.SMALL, style, tone);
+      return new Scene(noun, anyOf(Kind.SAME, random), SceneSize.SMALL, style, tone);
     }
     Noun noun = any(NOUNS, random);
-    if (kind < SEVERAL + DIFFERENT + OFF_CENTER) {
+    if (kind < SEVERAL + OFF_CENTER) {
       Arrangement arrangement = anyOf(Kind.ONE, random);
-      return new Scene(noun, noun, arrangement, SceneSize.SMALL, style, tone);
+      return new Scene(noun, arrangement, SceneSize.SMALL, style, tone);
     }
     return Scene.of(noun, any(List.of(SceneSize.values()), random), style, tone);
   }

@@ -11,9 +11,11 @@ import static org.assertj.core.api.Assertions.within;
 import io.github.flinkdiffusion.examples.scenes.SceneReader.Reading;
 import io.github.flinkdiffusion.examples.scenes.SceneReader.Thing;
 import io.github.flinkdiffusion.ops.training.Batches;
+import java.awt.Color;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
@@ -51,10 +53,15 @@ class SceneReaderTest {
 
   private Reading read(Scene scene, int seed) {
     float[] image = scene.draw(icons, SIDE, Batches.random(1, seed));
+    return reader.read(unit(image), scene.arrangement().places().size());
+  }
+
+  /** From -1..1 to 0..1. */
+  private static float[] unit(float[] image) {
     for (int i = 0; i < image.length; i++) {
       image[i] = (image[i] + 1) / 2;
     }
-    return reader.read(image, scene.arrangement().places().size());
+    return image;
   }
 
   @Test
@@ -81,20 +88,15 @@ class SceneReaderTest {
   @Test
   void readsSeveralThingsFromLeftToRight() {
     Tone white = Tone.plain().get(0);
-    Scene scene =
-        new Scene(
-            NOUNS.get(1),
-            NOUNS.get(2),
-            Arrangement.RIGHT_OF,
-            SceneSize.SMALL,
-            SceneStyle.FLAT,
-            white);
-    assertThat(read(scene, 3).things())
+    int side = SIDE / 3;
+    List<PlacedIcon> placed = new ArrayList<>();
+    placed.add(new PlacedIcon(icons.icon(NOUNS.get(1), SceneStyle.FLAT), 2 * side, side, side));
+    placed.add(new PlacedIcon(icons.icon(NOUNS.get(2), SceneStyle.FLAT), 0, side, side));
+    float[] image = SceneCanvas.draw(Color.WHITE, placed, SIDE);
+    assertThat(reader.read(unit(image), 2).things())
         .extracting(Thing::noun)
         .containsExactly(NOUNS.get(2), NOUNS.get(1));
-    Scene four =
-        new Scene(
-            NOUNS.get(0), NOUNS.get(0), Arrangement.FOUR, SceneSize.SMALL, SceneStyle.NOTO, white);
+    Scene four = new Scene(NOUNS.get(0), Arrangement.FOUR, SceneSize.SMALL, SceneStyle.NOTO, white);
     assertThat(read(four, 4).things())
         .extracting(Thing::noun)
         .containsOnly(NOUNS.get(0))
